@@ -14,7 +14,13 @@ export interface StoreEntry {
 
 /** A file, directory or link that Kiln supplies itself. `path` is absolute and normalised. */
 export type LiteralEntry =
-  | { readonly type: 'directory'; readonly path: string; readonly mode: number; readonly uid: number; readonly gid: number }
+  | {
+      readonly type: 'directory';
+      readonly path: string;
+      readonly mode: number;
+      readonly uid: number;
+      readonly gid: number;
+    }
   | {
       readonly type: 'file';
       readonly path: string;
