@@ -1,0 +1,78 @@
+/** A bundle folder for an OCI runtime: a root file system made of literal entries, store paths bound into it read-only. */
+import { chmod, chown, lstat, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { StorePath } from '../base/brand.ts';
+import { KilnError, systemErrorCode } from '../base/error.ts';
+import type { LiteralEntry } from '../oci/layer-recipe.ts';
+import { runtimeSpec, type ContainerOptions, type ContainerProcess } from './runtime-spec.ts';
+
+export interface BundleContent {
+  readonly literals: readonly LiteralEntry[];
+  readonly storePaths: readonly StorePath[];
+}
+
+export interface Bundle extends AsyncDisposable {
+  readonly directory: string;
+}
+
+/**
+ * Makes a bundle below `parent`. Nothing of the store is copied: each path is a read-only bind mount, and only the
+ * paths named are visible, so that a program that needs one more fails here as it would elsewhere.
+ */
+export async function createBundle(
+  parent: string,
+  content: BundleContent,
+  program: ContainerProcess,
+  options: Omit<ContainerOptions, 'binds'>,
+): Promise<Bundle> {
+  await mkdir(parent, { recursive: true });
+  const directory = await mkdtemp(join(parent, 'bundle-'));
+  const bundle: Bundle = {
+    directory,
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  };
+  try {
+    const root = join(directory, 'rootfs');
+    for (const folder of ['nix/store', 'proc', 'dev', 'sys']) await mkdir(join(root, folder), { recursive: true });
+    await chmod(root, 0o755);
+    for (const entry of content.literals) await writeLiteral(root, entry);
+    await Promise.all(content.storePaths.map((path) => makeMountPoint(root, path)));
+    const binds = content.storePaths.map((path) => ({ source: path, destination: path }));
+    await writeFile(join(directory, 'config.json'), JSON.stringify(runtimeSpec(program, { ...options, binds })));
+    return bundle;
+  } catch (error) {
+    await bundle[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function writeLiteral(root: string, entry: LiteralEntry): Promise<void> {
+  const path = join(root, entry.path);
+  await mkdir(dirname(path), { recursive: true });
+  switch (entry.type) {
+    case 'directory':
+      await mkdir(path, { recursive: true });
+      break;
+    case 'file':
+      await writeFile(path, Buffer.from(entry.contentBase64, 'base64'));
+      break;
+    case 'symlink':
+      await symlink(entry.target, path);
+      return;
+  }
+  // Without root there is one user only; the container's user is mapped to it.
+  if (process.getuid?.() === 0) await chown(path, entry.uid, entry.gid);
+  await chmod(path, entry.mode);
+}
+
+/** A bind mount needs something of the same kind below it. A link cannot be bound: it is made anew. */
+async function makeMountPoint(root: string, path: StorePath): Promise<void> {
+  const status = await lstat(path).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    throw new KilnError('store-path-missing', `${path} is not in the store any more`, {
+      hint: 'Build the image again: its paths were garbage collected.',
+    });
+  });
+  if (status.isDirectory()) await mkdir(join(root, path));
+  else await writeFile(join(root, path), '');
+}

@@ -1,0 +1,42 @@
+/** Asks a program behind a gateway whether it answers. */
+import { request } from 'node:http';
+import { connect } from 'node:net';
+
+export interface ProbeAnswer {
+  readonly ok: boolean;
+  /** `HTTP 200`, `accepted`, or why there was no answer. */
+  readonly detail: string;
+}
+
+const ATTEMPT_MS = 5000;
+
+/** One GET; 2xx and 3xx are good. */
+export function probeHttp(socketPath: string, path: string): Promise<ProbeAnswer> {
+  return new Promise((resolve) => {
+    const outgoing = request({ socketPath, path, headers: { host: 'localhost', connection: 'close' } }, (response) => {
+      const status = response.statusCode ?? 0;
+      response.resume();
+      resolve({ ok: status >= 200 && status < 400, detail: `HTTP ${status}` });
+    });
+    outgoing.setTimeout(ATTEMPT_MS, () => outgoing.destroy(new Error('no answer within 5 s')));
+    outgoing.on('error', (error) => resolve({ ok: false, detail: error.message }));
+    outgoing.end();
+  });
+}
+
+/** One connection. The gateway always accepts, so a refusal shows as an end within a moment; silence is acceptance. */
+export function probeTcp(socketPath: string, settleMs = 100): Promise<ProbeAnswer> {
+  return new Promise((resolve) => {
+    const socket = connect({ path: socketPath });
+    const settle = (answer: ProbeAnswer): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => settle({ ok: true, detail: 'accepted' }), settleMs);
+    socket.on('data', () => settle({ ok: true, detail: 'accepted' }));
+    socket.on('error', (error) => settle({ ok: false, detail: error.message }));
+    socket.on('end', () => settle({ ok: false, detail: 'connection refused' }));
+    socket.on('close', () => settle({ ok: false, detail: 'connection refused' }));
+  });
+}
