@@ -1,5 +1,12 @@
 /** JSON with sorted keys and no white space (RFC 8785 for the values Kiln uses: strings, integers, booleans, null). */
-export type Json = string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json };
+export type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | readonly Json[]
+  | { readonly [key: string]: Json };
 
 export function canonicalJson(value: Json): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value ?? null);

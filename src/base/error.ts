@@ -11,24 +11,28 @@ interface ErrorRule {
   readonly retry: Retry;
 }
 
-const rule = (status: number, exit: 1 | 2 | 3, retry: Retry = 'never'): ErrorRule => ({ status, exit, retry });
+const rule = (status: number, exit: 1 | 2 | 3, retry: Retry = 'never'): ErrorRule => ({
+  status,
+  exit,
+  retry,
+});
 
 /** Adding a code without deciding status, exit code and retry does not compile. */
 export const ERRORS = {
-  'usage': rule(400, 2),
+  usage: rule(400, 2),
   'invalid-input': rule(400, 2),
   'invalid-config': rule(400, 2),
   'invalid-name': rule(400, 2),
   'not-found': rule(404, 1),
-  'conflict': rule(409, 1),
-  'forbidden': rule(403, 1),
-  'unauthorized': rule(401, 1),
+  conflict: rule(409, 1),
+  forbidden: rule(403, 1),
+  unauthorized: rule(401, 1),
   'too-large': rule(413, 1),
   'range-not-satisfiable': rule(416, 1),
   'client-too-slow': rule(408, 1, 'backoff'),
-  'unsupported': rule(405, 1),
+  unsupported: rule(405, 1),
   'rate-limited': rule(429, 1, 'backoff'),
-  'cancelled': rule(409, 1),
+  cancelled: rule(409, 1),
   'timed-out': rule(504, 1),
   'silent-too-long': rule(504, 1),
   'disk-full': rule(507, 3, 'backoff'),
@@ -55,9 +59,9 @@ export const ERRORS = {
   'image-does-not-start': rule(422, 1),
   'store-path-missing': rule(409, 1),
   'store-path-changed': rule(409, 1),
-  'corrupt': rule(500, 1),
+  corrupt: rule(500, 1),
   'registry-failed': rule(502, 1, 'backoff'),
-  'unreachable': rule(503, 3, 'backoff'),
+  unreachable: rule(503, 3, 'backoff'),
 } as const satisfies Record<string, ErrorRule>;
 
 export type ErrorCode = keyof typeof ERRORS;

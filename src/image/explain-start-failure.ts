@@ -65,7 +65,8 @@ const ROWS: readonly Row[] = [
     }),
   },
   {
-    pattern: /(\/[^\s'"`:]*): ?(?:read-only file system)|(?:EROFS|read-only file system)[^/\n]*(\/[^\s'"`:]*)/i,
+    pattern:
+      /(\/[^\s'"`:]*): ?(?:read-only file system)|(?:EROFS|read-only file system)[^/\n]*(\/[^\s'"`:]*)/i,
     explain: (match) => ({
       reason: `read-only: the program writes to ${match[1] ?? match[2]}`,
       hint: `Add the directory to image.writable in kiln.toml, or let the program write below /tmp.`,
@@ -79,7 +80,8 @@ const ROWS: readonly Row[] = [
     }),
   },
   {
-    pattern: /(?:ENOENT|no such file or directory)[^/\n]*(\/(?!proc)[^\s'"`:,)]*)|(\/[^\s'"`:,)]*):? ?(?:no such file or directory)/i,
+    pattern:
+      /(?:ENOENT|no such file or directory)[^/\n]*(\/(?!proc)[^\s'"`:,)]*)|(\/[^\s'"`:,)]*):? ?(?:no such file or directory)/i,
     explain: (match) => ({
       reason: `missing file or directory: ${match[1] ?? match[2]} does not exist in the image`,
       hint: 'Add it with image.files or image.writable, or let the derivation refer to its store path.',
@@ -128,11 +130,17 @@ function explainExit(failure: StartFailure): Explanation {
     case 126:
       return { reason: `${program} is not executable`, hint: 'Set its executable bit in the installPhase.' };
     case 127:
-      return { reason: `${program}, or a command it calls, was not found`, hint: 'Add the package to the closure.' };
+      return {
+        reason: `${program}, or a command it calls, was not found`,
+        hint: 'Add the package to the closure.',
+      };
     case 137:
       return { reason: `${program} was killed (out of memory?)`, hint: 'Give the machine more memory.' };
     case 139:
-      return { reason: `${program} crashed (segmentation fault)`, hint: 'Run it outside Kiln to find out why.' };
+      return {
+        reason: `${program} crashed (segmentation fault)`,
+        hint: 'Run it outside Kiln to find out why.',
+      };
     case 0:
       return {
         reason: `${program} ended at once, though it should keep running`,

@@ -85,7 +85,8 @@ export async function checkStart(input: StartCheckInput): Promise<StartCheckResu
       ...explainStartFailure({ ...verdict, tail: exit.tail, program, profile: input.profile }),
     };
   } catch (error) {
-    if (input.signal?.aborted) throw new KilnError('cancelled', 'the start-up check was cancelled', { cause: error });
+    if (input.signal?.aborted)
+      throw new KilnError('cancelled', 'the start-up check was cancelled', { cause: error });
     throw error;
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -101,16 +102,24 @@ interface Verdict {
 async function judge(container: Container, input: StartCheckInput, directory: string): Promise<Verdict> {
   const ended = container.exited.then((exit): Verdict => {
     const finishes = input.expectation.kind === 'exit' || input.expectation.kind === 'alive';
-    return { passed: finishes && exit.exitCode === 0, detail: `exit code ${exit.exitCode}`, exitCode: exit.exitCode };
+    return {
+      passed: finishes && exit.exitCode === 0,
+      detail: `exit code ${exit.exitCode}`,
+      exitCode: exit.exitCode,
+    };
   });
   const stop = new AbortController();
-  const clock = (ms: number): Promise<void> => sleep(ms, undefined, { signal: stop.signal }).catch(() => undefined);
+  const clock = (ms: number): Promise<void> =>
+    sleep(ms, undefined, { signal: stop.signal }).catch(() => undefined);
   try {
     switch (input.expectation.kind) {
       case 'exit':
         return await Promise.race([
           ended,
-          clock(input.timeoutMs).then(() => ({ passed: false, detail: `still running after ${input.timeoutMs} ms` })),
+          clock(input.timeoutMs).then(() => ({
+            passed: false,
+            detail: `still running after ${input.timeoutMs} ms`,
+          })),
         ]);
       case 'alive':
         return await Promise.race([

@@ -102,7 +102,8 @@ function supervise(child: ChildProcess, command: string, options: RunOptions): P
     for (const name of ['stdout', 'stderr'] as const) {
       const stream = child[name];
       if (stream === null) continue;
-      const lines = options.onLine === undefined ? undefined : splitLines((line) => options.onLine?.(line, name));
+      const lines =
+        options.onLine === undefined ? undefined : splitLines((line) => options.onLine?.(line, name));
       stream.on('data', (chunk: Buffer) => {
         rearm();
         keep[name].add(chunk);

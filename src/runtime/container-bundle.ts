@@ -33,12 +33,16 @@ export async function createBundle(
   };
   try {
     const root = join(directory, 'rootfs');
-    for (const folder of ['nix/store', 'proc', 'dev', 'sys']) await mkdir(join(root, folder), { recursive: true });
+    for (const folder of ['nix/store', 'proc', 'dev', 'sys'])
+      await mkdir(join(root, folder), { recursive: true });
     await chmod(root, 0o755);
     for (const entry of content.literals) await writeLiteral(root, entry);
     await Promise.all(content.storePaths.map((path) => makeMountPoint(root, path)));
     const binds = content.storePaths.map((path) => ({ source: path, destination: path }));
-    await writeFile(join(directory, 'config.json'), JSON.stringify(runtimeSpec(program, { ...options, binds })));
+    await writeFile(
+      join(directory, 'config.json'),
+      JSON.stringify(runtimeSpec(program, { ...options, binds })),
+    );
     return bundle;
   } catch (error) {
     await bundle[Symbol.asyncDispose]();

@@ -17,9 +17,13 @@ export async function openGateway(pid: number, port: number, directory: string):
   const socketFile = join(directory, `${port}.sock`);
   // The user namespace is joined too where it is not ours (without root).
   const join_ = process.getuid?.() === 0 ? ['--net'] : ['--user', '--preserve-credentials', '--net'];
-  const child = spawn('nsenter', ['--target', String(pid), ...join_, process.execPath, PROGRAM, socketFile, String(port)], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    'nsenter',
+    ['--target', String(pid), ...join_, process.execPath, PROGRAM, socketFile, String(port)],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  );
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const failed = once(child, 'exit').then(() => {
@@ -29,7 +33,13 @@ export async function openGateway(pid: number, port: number, directory: string):
     child.removeAllListeners('exit');
     child.kill('SIGKILL');
   };
-  await Promise.race([once(child.stdout, 'data'), failed, once(child, 'error').then(([error]) => { throw error; })]);
+  await Promise.race([
+    once(child.stdout, 'data'),
+    failed,
+    once(child, 'error').then(([error]) => {
+      throw error;
+    }),
+  ]);
   failed.catch(() => undefined);
   return { socketFile, [Symbol.asyncDispose]: dispose };
 }

@@ -68,7 +68,12 @@ export function runtimeSpec(program: ContainerProcess, options: ContainerOptions
 }
 
 function kernelMounts(options: ContainerOptions, strict: boolean): Record<string, unknown>[] {
-  const tmpfs = (destination: string, mode: string, size: string, more: string[] = ['nodev']): Record<string, unknown> => ({
+  const tmpfs = (
+    destination: string,
+    mode: string,
+    size: string,
+    more: string[] = ['nodev'],
+  ): Record<string, unknown> => ({
     destination,
     type: 'tmpfs',
     source: 'tmpfs',
@@ -77,10 +82,22 @@ function kernelMounts(options: ContainerOptions, strict: boolean): Record<string
   return [
     { destination: '/proc', type: 'proc', source: 'proc' },
     tmpfs('/dev', '755', '65536k', []),
-    { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'],
+    },
     tmpfs('/dev/shm', '1777', '65536k'),
     ...(options.network === 'loopback'
-      ? [{ destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] }]
+      ? [
+          {
+            destination: '/sys',
+            type: 'sysfs',
+            source: 'sysfs',
+            options: ['nosuid', 'noexec', 'nodev', 'ro'],
+          },
+        ]
       : []),
     // A read-only root is always run with a writable /tmp: programs that need more must declare it.
     ...(strict ? [tmpfs('/tmp', '1777', '1g')] : []),

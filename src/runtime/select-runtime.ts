@@ -1,4 +1,5 @@
 /** Picks an OCI runtime that really runs here: which one does depends on the machine's cgroups as much as on what is installed. */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,10 +10,20 @@ import { runtimeSpec } from './runtime-spec.ts';
 export async function tryRuntime(runtime: OciRuntime, signal?: AbortSignal): Promise<string | undefined> {
   const directory = await mkdtemp(join(tmpdir(), 'kiln-runtime-'));
   try {
-    const program = { args: ['/bin/true'], env: ['PATH=/bin:/usr/bin'], cwd: '/', uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    const spec = runtimeSpec(program, { profile: 'strict', network: 'loopback', hostname: 'kiln', binds: [] });
-    // The machine's own root, read-only, holds something to run on every system.
-    await writeFile(join(directory, 'config.json'), JSON.stringify({ ...spec, root: { path: '/', readonly: true } }));
+    const program = {
+      args: ['/bin/true'],
+      env: ['PATH=/bin:/usr/bin'],
+      cwd: '/',
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+    };
+    // The machine's own programs, read-only: every system has something to run.
+    const binds = ['/bin', '/usr', '/lib', '/lib64', '/nix']
+      .filter((path) => existsSync(path))
+      .map((path) => ({ source: path, destination: path }));
+    await mkdir(join(directory, 'rootfs'));
+    const spec = runtimeSpec(program, { profile: 'default', network: 'loopback', hostname: 'kiln', binds });
+    await writeFile(join(directory, 'config.json'), JSON.stringify(spec));
     await using container = await runContainer(
       runtime,
       { directory, [Symbol.asyncDispose]: async () => undefined },
