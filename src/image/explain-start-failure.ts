@@ -1,13 +1,11 @@
 /** Names the reason why a program did not start, from its exit code and its last words. */
 import type { ContainerProcess } from '../runtime/runtime-spec.ts';
-import type { StartProfile } from './start-check.ts';
 
 export interface StartFailure {
   readonly detail: string;
   readonly exitCode?: number;
   readonly tail: readonly string[];
   readonly program: ContainerProcess;
-  readonly profile: StartProfile;
 }
 
 interface Explanation {

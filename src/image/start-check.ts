@@ -82,7 +82,7 @@ export async function checkStart(input: StartCheckInput): Promise<StartCheckResu
       passed: false,
       detail: verdict.detail,
       ...(verdict.exitCode === undefined ? {} : { exitCode: verdict.exitCode }),
-      ...explainStartFailure({ ...verdict, tail: exit.tail, program, profile: input.profile }),
+      ...explainStartFailure({ ...verdict, tail: exit.tail, program }),
     };
   } catch (error) {
     if (input.signal?.aborted)
