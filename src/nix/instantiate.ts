@@ -1,0 +1,168 @@
+/** Evaluates an installable to one derivation. */
+import { readlink, rm } from 'node:fs/promises';
+import type { StorePath } from '../base/brand.ts';
+import { KilnError } from '../base/error.ts';
+import type { Installable } from '../source/source.ts';
+import { parseStorePath } from '../store/store-path.ts';
+import { describeEvaluationFailure } from './evaluation-failure.ts';
+import { evaluationSettings, type EvaluationOptions } from './evaluation-settings.ts';
+import { attributesToChoose } from './list-attributes.ts';
+import { machineFailure, nixFailure } from './nix-failure.ts';
+import type { NixInstallation } from './nix-installation.ts';
+import { NIX_COMMAND, runNixLogged, type NixResult } from './run-nix.ts';
+
+export interface InstantiateOptions extends EvaluationOptions {
+  /** Absolute path of a link that keeps the derivation from garbage collection; its folder exists. */
+  readonly gcRoot?: string;
+}
+
+export interface Instantiated {
+  readonly drvPath: StorePath;
+  /** The output that the expression stands for: `out`, or `dev` for `pkg.dev`. */
+  readonly outputName: string;
+}
+
+/**
+ * Evaluates to exactly one derivation and writes it to the store. Builds what the evaluation imports.
+ * @throws KilnError syntax-error, evaluation-failed, dependency-fetch, hash-mismatch, too-large (memory),
+ *   timed-out, cancelled, nix-failed, disk-full
+ */
+export async function instantiate(
+  nix: NixInstallation,
+  installable: Installable,
+  options: InstantiateOptions,
+): Promise<Instantiated> {
+  return installable.type === 'file'
+    ? await instantiateFile(nix, installable, options)
+    : await instantiateFlake(nix, installable, options);
+}
+
+async function instantiateFile(
+  nix: NixInstallation,
+  installable: Extract<Installable, { type: 'file' }>,
+  options: InstantiateOptions,
+): Promise<Instantiated> {
+  const { args, run } = evaluationSettings(options);
+  const selection = installable.attr === undefined ? [] : ['--attr', installable.attr];
+  const given = Object.entries(installable.args).flatMap(([name, value]) => ['--argstr', name, value]);
+  const root = options.gcRoot === undefined ? [] : ['--add-root', options.gcRoot];
+  const result = await runNixLogged(
+    nix,
+    'nix-instantiate',
+    [installable.file, ...selection, ...given, ...root, ...args],
+    run,
+  );
+  if (result.exitCode !== 0) throw evaluationFailure('nix-instantiate', result, options);
+  const lines = [...new Set(result.stdout.split('\n').filter((line) => line !== ''))];
+  const found = await Promise.all(lines.map((line) => readResult(line)));
+  const distinct = new Set(found.map(({ drvPath }) => drvPath));
+  const [first] = found;
+  if (first === undefined) throw notADerivation(installable.file, []);
+  const choice = distinct.size === 1 ? undefined : await attributesToChoose(nix, installable, options);
+  if (choice === undefined) {
+    await removeLinks(lines.slice(1));
+    return first;
+  }
+  await removeLinks(lines);
+  throw notADerivation(installable.file, choice);
+}
+
+/** With `--add-root` Nix prints the link, without it the derivation; `!output` follows unless it is `out`. */
+async function readResult(line: string): Promise<Instantiated> {
+  const [, path = line, outputName = 'out'] = /^(.*?)(?:!([0-9a-zA-Z+\-._?=]+))?$/.exec(line) ?? [];
+  const drvPath = path.endsWith('.drv') && path.startsWith('/nix/store/') ? path : await readlink(path);
+  return { drvPath: parseStorePath(drvPath), outputName };
+}
+
+async function removeLinks(lines: readonly string[]): Promise<void> {
+  for (const line of lines) {
+    const link = line.replace(/![^/]*$/, '');
+    if (!link.startsWith('/nix/store/')) await rm(link, { force: true });
+  }
+}
+
+async function instantiateFlake(
+  nix: NixInstallation,
+  installable: Extract<Installable, { type: 'flake' }>,
+  options: InstantiateOptions,
+): Promise<Instantiated> {
+  const { args, run } = evaluationSettings(options);
+  const reference = flakeReference(installable);
+  const result = await runNixLogged(
+    nix,
+    'nix',
+    ['eval', '--json', ...NIX_COMMAND, '--no-write-lock-file', '--apply', DESCRIBE, ...args, '--', reference],
+    run,
+  );
+  if (result.exitCode !== 0) throw evaluationFailure('nix eval', result, options);
+  const described = JSON.parse(result.stdout) as FlakeResult;
+  if (described.drvPath === null) {
+    const prefix = installable.attr === undefined ? '' : `${installable.attr}.`;
+    throw notADerivation(reference, described.attributes.map((name) => prefix + name));
+  }
+  const drvPath = parseStorePath(described.drvPath);
+  if (options.gcRoot !== undefined) await holdDerivation(nix, drvPath, options.gcRoot, options);
+  return { drvPath, outputName: described.outputName };
+}
+
+interface FlakeResult {
+  readonly drvPath: string | null;
+  readonly outputName: string;
+  readonly attributes: readonly string[];
+}
+
+const DESCRIBE = `v:
+  let
+    isDerivation = x: builtins.isAttrs x && (x.type or "") == "derivation";
+    derivations = n: (builtins.tryEval (isDerivation v.\${n})).value;
+  in
+  if isDerivation v then { inherit (v) drvPath; outputName = v.outputName or "out"; attributes = [ ]; }
+  else {
+    drvPath = null; outputName = "out";
+    attributes = if builtins.isAttrs v then builtins.filter derivations (builtins.attrNames v) else [ ];
+  }`;
+
+/** `ref#attr`; a reference that brings its own fragment keeps it. */
+export function flakeReference(installable: { readonly reference: string; readonly attr?: string }): string {
+  const { reference, attr } = installable;
+  if (attr === undefined) return reference;
+  return `${reference.replace(/#.*$/s, '')}#${attr}`;
+}
+
+async function holdDerivation(
+  nix: NixInstallation,
+  drvPath: StorePath,
+  gcRoot: string,
+  options: InstantiateOptions,
+): Promise<void> {
+  const result = await runNixLogged(nix, 'nix', ['build', ...NIX_COMMAND, '--out-link', gcRoot, drvPath], {
+    signal: options.signal,
+  });
+  if (result.exitCode !== 0) throw nixFailure('nix build --out-link', result);
+}
+
+function evaluationFailure(command: string, result: NixResult, options: InstantiateOptions): KilnError {
+  const text = result.errors.at(-1);
+  if (text === undefined) {
+    // The collector ends the process outright when it reaches its limit.
+    if (/heap|memory|bad_alloc/i.test(result.stderr)) return describeEvaluationFailure(result.stderr);
+    return nixFailure(command, result);
+  }
+  return machineFailure(text) ?? describeEvaluationFailure(text, options);
+}
+
+function notADerivation(what: string, attributes: readonly string[]): KilnError {
+  const shown = attributes.slice(0, 40);
+  if (shown.length === 0) {
+    return new KilnError('evaluation-failed', 'The expression gives no derivation', {
+      where: what,
+      hint: 'It, or the attribute chosen with --attr, must be something to build, such as the result of `stdenv.mkDerivation`.',
+      fields: { reason: 'not-a-derivation', attributes: [] },
+    });
+  }
+  return new KilnError('evaluation-failed', 'The expression gives several derivations; one must be chosen', {
+    where: what,
+    hint: `Choose one with --attr: ${shown.join(', ')}${attributes.length > shown.length ? ' …' : ''}.`,
+    fields: { reason: 'several-derivations', attributes: shown },
+  });
+}
