@@ -39,6 +39,7 @@ export const ERRORS = {
   'tool-missing': rule(503, 3),
   'database-unreachable': rule(503, 3, 'backoff'),
   'database-in-use': rule(503, 3, 'backoff'),
+  'database-too-new': rule(503, 3),
   'port-taken': rule(503, 3),
   'nix-failed': rule(500, 3, 'backoff'),
   'syntax-error': rule(422, 1),

@@ -1,0 +1,116 @@
+/** PostgreSQL in this process (PGlite), its data in a directory that one process at a time may use. */
+import { join } from 'node:path';
+import type { PGlite, Results, Transaction } from '@electric-sql/pglite';
+import { KilnError } from '../base/error.ts';
+import { checkChannel } from './channel-name.ts';
+import { parseBigint, parseBytea, parseNumeric, TYPE } from './column-values.ts';
+import type { Database, Queryable, Row } from './database.ts';
+import { lockDirectory, type LockOptions } from './directory-lock.ts';
+import { startEmbedded } from './embedded-engine.ts';
+import { ensureDataDirectory, type EmbeddedTemplate } from './embedded-template.ts';
+import { describeSqlFailure } from './sql-failure.ts';
+import { TransactionScope } from './transaction-scope.ts';
+
+export interface EmbeddedOptions extends LockOptions {
+  /** Holds the lock and the data; made when missing. */
+  readonly directory: string;
+  readonly template: EmbeddedTemplate;
+}
+
+/** @throws KilnError database-in-use, cancelled, disk-full, corrupt */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Database> {
+  const lock = await lockDirectory(options.directory, options);
+  try {
+    const data = join(options.directory, 'data');
+    await ensureDataDirectory(data, options.template, options.signal);
+    return new EmbeddedDatabase(await startEngine(data), lock, options.directory);
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw describeSqlFailure(error, options.directory);
+  }
+}
+
+/** Opens a data directory without the lock around it: for one that no other process knows yet. */
+export async function openEmbeddedData(data: string): Promise<Database> {
+  return new EmbeddedDatabase(await startEngine(data), { [Symbol.dispose]: () => undefined }, data);
+}
+
+class EmbeddedDatabase implements Database {
+  readonly kind = 'embedded';
+  readonly #engine: PGlite;
+  readonly #lock: Disposable;
+  readonly #where: string;
+  readonly #scope = new TransactionScope();
+
+  constructor(engine: PGlite, lock: Disposable, where: string) {
+    this.#engine = engine;
+    this.#lock = lock;
+    this.#where = where;
+  }
+
+  async query<T extends Row>(sql: string, parameters?: readonly unknown[]): Promise<T[]> {
+    this.#scope.refuseInside();
+    return await run<T>(this.#engine, sql, parameters, this.#where);
+  }
+
+  /** The engine has one connection; it queues transactions and the queries outside of them behind each other. */
+  async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+    return await this.#scope.run(async () => {
+      try {
+        return await this.#engine.transaction((tx) =>
+          work({ query: (sql, parameters) => run(tx, sql, parameters, this.#where) }),
+        );
+      } catch (error) {
+        throw describeSqlFailure(error, this.#where);
+      }
+    });
+  }
+
+  async listen(channel: string, onNotify: (payload: string) => void): Promise<() => Promise<void>> {
+    const stop = await this.#engine.listen(checkChannel(channel), onNotify);
+    return async () => {
+      if (!this.#engine.closed) await stop();
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (!this.#engine.closed) await this.#engine.close();
+    } finally {
+      this.#lock[Symbol.dispose]();
+    }
+  }
+}
+
+async function startEngine(data: string): Promise<PGlite> {
+  try {
+    return await startEmbedded({
+      dataDir: data,
+      parsers: { [TYPE.int8]: parseBigint, [TYPE.numeric]: parseNumeric, [TYPE.bytea]: parseBytea },
+    });
+  } catch (error) {
+    throw new KilnError('corrupt', 'The embedded database does not start', {
+      where: data,
+      hint: 'Check that the disk is not full and the folder is writable. If the data is damaged, restore it from a backup or move the folder away to begin anew.',
+      cause: error,
+    });
+  }
+}
+
+async function run<T extends Row>(
+  target: PGlite | Transaction,
+  sql: string,
+  parameters: readonly unknown[] | undefined,
+  where: string,
+): Promise<T[]> {
+  try {
+    if (parameters === undefined || parameters.length === 0) {
+      const results: Results[] = await target.exec(sql);
+      return (results.at(-1)?.rows ?? []) as T[];
+    }
+    const values = parameters.map((value) => value ?? null);
+    return (await target.query<T>(sql, values)).rows;
+  } catch (error) {
+    throw describeSqlFailure(error, where);
+  }
+}
