@@ -1,5 +1,5 @@
 /** A private apt: its own sources, lists and caches in one directory, so that the machine's stay untouched. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KilnError } from '../base/error.ts';
 import { lockFile } from '../process/file-lock.ts';
@@ -26,17 +26,15 @@ export interface AptRoot {
   run(program: string, args: readonly string[], run: AptRun): Promise<ProcessResult>;
   /** Fetches the signed lists if they are missing or older than a day, or in any case with `force`. */
   update(run: AptRun & { readonly force?: boolean }): Promise<void>;
-  /** The archive in use: the first that answered with lists which Debian's keys verify. */
-  location(): ArchiveLocation;
+  /** The archives to fetch from; the one whose lists Debian's keys verified comes first. */
+  locations(): readonly ArchiveLocation[];
 }
 
 const PROGRAMS: Readonly<Record<string, string>> = { 'apt-helper': '/usr/lib/apt/apt-helper' };
 
 export async function makeAptRoot(options: AptRootOptions): Promise<AptRoot> {
   const { directory } = options;
-  const first = options.locations[0];
-  if (first === undefined) throw new KilnError('tool-missing', 'no Debian archive is known');
-  let location = first;
+  const stamp = join(directory, 'updated');
   await mkdir(join(directory, 'lists', 'partial'), { recursive: true });
   await mkdir(join(directory, 'cache', 'archives', 'partial'), { recursive: true });
   await mkdir(join(directory, 'empty'), { recursive: true });
@@ -50,16 +48,14 @@ export async function makeAptRoot(options: AptRootOptions): Promise<AptRoot> {
       signal,
     });
 
-  const stamp = (): string => join(directory, 'updated');
+  const verified = await readFile(stamp, 'utf8').catch(() => '');
+  let main = options.locations.find((location) => `${location.main}\n` === verified)?.main;
   const update: AptRoot['update'] = async ({ signal, onProgress, force }) => {
     await using _lock = await lockFile(join(directory, 'update.lock'), { signal });
-    const age =
-      Date.now() -
-      (await stat(stamp()).then(
-        (entry) => entry.mtimeMs,
-        () => 0,
-      ));
-    if (force !== true && age < FRESH_MS) return;
+    const updated = await stat(stamp).catch(() => undefined);
+    // Lists of a mirror that is no longer configured are not fresh, whatever their age.
+    const fresh = updated !== undefined && main !== undefined && Date.now() - updated.mtimeMs < FRESH_MS;
+    if (fresh && force !== true) return;
     onProgress?.(
       `fetching the package lists of Debian ${options.suite} (${options.architecture}, about 10 MB)`,
     );
@@ -72,8 +68,8 @@ export async function makeAptRoot(options: AptRootOptions): Promise<AptRoot> {
         );
         const result = await run('apt-get', ['update', '--error-on=any'], { signal });
         if (result.exitCode === 0) {
-          location = candidate;
-          await writeFile(stamp(), `${candidate.main}\n`);
+          main = candidate.main;
+          await writeFile(stamp, `${candidate.main}\n`);
           return;
         }
         failures.push(result.stderr.trim());
@@ -88,7 +84,9 @@ export async function makeAptRoot(options: AptRootOptions): Promise<AptRoot> {
       },
     );
   };
-  return { run, update, location: () => location };
+  const locations = (): ArchiveLocation[] =>
+    options.locations.toSorted((a, b) => Number(b.main === main) - Number(a.main === main));
+  return { run, update, locations };
 }
 
 interface SuiteSource {
@@ -143,7 +141,7 @@ Dir::State::status "${directory}/status";
 Dir::Cache "${directory}/cache";
 Dir::Cache::archives "${directory}/cache/archives";
 Dir::Cache::pkgcache "pkgcache.bin";
-Dir::Cache::srcpkgcache "srcpkgcache.bin";
+Dir::Cache::srcpkgcache "";
 Dir::Etc::sourcelist "${directory}/debian.sources";
 Dir::Etc::sourceparts "${directory}/empty";
 Dir::Etc::preferences "${directory}/empty/preferences";

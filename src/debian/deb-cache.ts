@@ -8,6 +8,7 @@ import { KilnError } from '../base/error.ts';
 import { formatBytes } from '../base/units.ts';
 import { lockFile } from '../process/file-lock.ts';
 import type { AptRoot, AptRun } from './apt-root.ts';
+import type { ArchiveLocation } from './archive-location.ts';
 import type { DebPackage } from './deb-package.ts';
 
 /** Files per download command: bounds the length of its arguments and gives progress. */
@@ -47,6 +48,7 @@ export async function fetchDebs(
   return files;
 }
 
+/** Asks each known archive in turn for what is still missing. */
 async function fetchBatch(
   apt: AptRoot,
   directory: string,
@@ -55,33 +57,38 @@ async function fetchBatch(
 ): Promise<[string, string][]> {
   const incoming = await mkdtemp(join(directory, 'incoming-'));
   try {
-    const requests = batch.flatMap((deb) => [
-      uriOf(apt, deb),
-      join(incoming, `${deb.sha256}.deb`),
-      `SHA256:${deb.sha256}`,
-    ]);
-    const result = await apt.run('apt-helper', ['download-file', ...requests], run);
-    const failed: DebPackage[] = [];
     const files: [string, string][] = [];
-    for (const deb of batch) {
-      const fetched = join(incoming, `${deb.sha256}.deb`);
-      if (!(await isIntact(fetched, deb))) {
-        failed.push(deb);
-        continue;
+    let missing = batch;
+    let errors = '';
+    for (const location of apt.locations()) {
+      const requests = missing.flatMap((deb) => [
+        uriOf(location, deb),
+        join(incoming, `${deb.sha256}.deb`),
+        `SHA256:${deb.sha256}`,
+      ]);
+      const result = await apt.run('apt-helper', ['download-file', ...requests], run);
+      const failed: DebPackage[] = [];
+      for (const deb of missing) {
+        const fetched = join(incoming, `${deb.sha256}.deb`);
+        const file = join(directory, `${deb.sha256}.deb`);
+        if (await isIntact(fetched, deb)) {
+          await rename(fetched, file);
+          files.push([deb.sha256, file]);
+        } else {
+          failed.push(deb);
+        }
       }
-      const file = join(directory, `${deb.sha256}.deb`);
-      await rename(fetched, file);
-      files.push([deb.sha256, file]);
+      if (failed.length === 0) return files;
+      missing = failed;
+      errors ||= result.stderr;
     }
-    if (failed.length > 0) throw fetchFailure(failed, result.stderr);
-    return files;
+    throw fetchFailure(missing, errors);
   } finally {
     await rm(incoming, { recursive: true, force: true });
   }
 }
 
-function uriOf(apt: AptRoot, deb: DebPackage): string {
-  const { main, security } = apt.location();
+function uriOf({ main, security }: ArchiveLocation, deb: DebPackage): string {
   const root = deb.suite.endsWith('-security') && security !== undefined ? security : main;
   // `file:` leaves the file where it is; `copy:` brings it here.
   return `${root.replace(/^file:/, 'copy:')}/${deb.filename.split('/').map(encodeURIComponent).join('/')}`;

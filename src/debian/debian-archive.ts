@@ -100,7 +100,7 @@ async function resolveClosure(
     ['show', '--no-all-versions', ...planned.map((file) => file.pin)],
     run,
   );
-  return closureOf(parseControl(shown.stdout), planned, suite, apt.location().security);
+  return closureOf(parseControl(shown.stdout), planned, suite, apt.locations()[0]?.security);
 }
 
 function planInstall(apt: AptRoot, names: readonly string[], run: AptRun): ReturnType<AptRoot['run']> {
