@@ -98,7 +98,10 @@ async function instantiateFlake(
   const described = JSON.parse(result.stdout) as FlakeResult;
   if (described.drvPath === null) {
     const prefix = installable.attr === undefined ? '' : `${installable.attr}.`;
-    throw notADerivation(reference, described.attributes.map((name) => prefix + name));
+    throw notADerivation(
+      reference,
+      described.attributes.map((name) => prefix + name),
+    );
   }
   const drvPath = parseStorePath(described.drvPath);
   if (options.gcRoot !== undefined) await holdDerivation(nix, drvPath, options.gcRoot, options);

@@ -72,8 +72,8 @@ interface RawLine {
 /** Returns a function to be called with each line of stderr; lines that are no JSON become messages. Never throws. */
 export function createNixLogReader(onEvent: (event: NixEvent) => void): (line: string) => void {
   const activities = new Map<number, Activity>();
-  let failedBuilds = 0;
-  let reportedFailures = 0;
+  let doneBuilds = 0;
+  let reportedBuilds = 0;
 
   const start = (raw: RawLine, id: number): void => {
     const activity = describeActivity(raw);
@@ -94,9 +94,9 @@ export function createNixLogReader(onEvent: (event: NixEvent) => void): (line: s
     const activity = activities.get(id);
     activities.delete(id);
     if (activity?.kind === ACTIVITY.build && activity.drvPath !== undefined) {
-      // Nix counts a failure just before it ends the activity; nothing else tells the two ends apart.
-      const ok = failedBuilds <= reportedFailures;
-      if (!ok) reportedFailures++;
+      // Nix counts a success just before it ends the activity; nothing else tells the two ends apart.
+      const ok = doneBuilds > reportedBuilds;
+      if (ok) reportedBuilds++;
       onEvent({ type: 'build-finished', drvPath: activity.drvPath, ok });
     } else if (activity?.transfer !== undefined) {
       onEvent({ type: 'transfer-finished', id, transfer: activity.transfer });
@@ -119,7 +119,7 @@ export function createNixLogReader(onEvent: (event: NixEvent) => void): (line: s
         const { done: bytes, expected: size } = counts;
         onEvent({ type: 'transfer-progress', id, transfer: activity.transfer, done: bytes, expected: size });
       } else if (activity.kind === ACTIVITY.builds) {
-        failedBuilds = Math.max(failedBuilds, counts.failed);
+        doneBuilds = Math.max(doneBuilds, counts.done);
         onEvent({ type: 'totals', of: 'builds', ...counts });
       } else if (activity.kind === ACTIVITY.copyPaths) onEvent({ type: 'totals', of: 'copies', ...counts });
     }
