@@ -1,0 +1,81 @@
+# What single packages need beyond relocation, as shell lines run in their prefix after it: mostly the links that Debian's
+# maintainer scripts make.
+{
+  glibc = ''
+    rm -rf lib/gconv share
+  '';
+  bash = ''
+    ln -sf bash bin/sh
+    rm -f bin/bashbug bin/rbash
+  '';
+  gawk = ''
+    ln -sf gawk bin/awk
+  '';
+  which = ''
+    [ -e bin/which ] || ln -s which.gnu bin/which
+  '';
+  gcc = ''
+    for tool in gcc g++ cpp gcc-ar gcc-nm gcc-ranlib gcov; do
+      for file in bin/*-linux-gnu-$tool-14; do [ -e "$file" ] && ln -sf "''${file##*/}" bin/$tool; done
+    done
+    rm -f lib/gcc/*/*/lto-dump libexec/gcc/*/*/lto-dump bin/*lto-dump* bin/*gcov-*
+  '';
+  binutils = ''
+    for file in bin/*-linux-gnu-*; do
+      short=''${file##*-linux-gnu-}
+      [ -e "bin/$short" ] || ln -s "''${file##*/}" "bin/$short"
+    done
+    rm -f bin/*gold* bin/*dwp bin/*gp-* bin/*gprofng*
+  '';
+  glibc-dev = ''
+    for file in lib/libc.so lib/libm.so lib/libm.a; do
+      [ -f "$file" ] && [ ! -L "$file" ] && [ "$(stat -c %s "$file")" -lt 1000 ] || continue
+      sed -i -e "s|/usr/lib/[a-z0-9_]*-linux-gnu/|$out/lib/|g" -e "s|/lib/[a-z0-9_]*-linux-gnu/\(lib[a-z]*\.so\)|$glibc/lib/\1|g" \
+        -e "s|[^ ]*/\(ld-linux[^ ]*\)|$glibc/lib/\1|g" "$file"
+    done
+  '';
+  python313 = ''
+    ln -sf python3.13 bin/python3
+    ln -sf python3.13 bin/python
+    [ -e bin/python3.13-config ] && ln -sf python3.13-config bin/python3-config
+    rm -rf lib/python3.13/test lib/python3.13/idlelib lib/python3.13/turtledemo lib/python3.13/config-*/*.a lib/python3.13/EXTERNALLY-MANAGED
+  '';
+  perl = ''
+    rm -f bin/perl5.40*-linux-gnu
+  '';
+  git = ''
+    rm -rf share/git-core/contrib lib/git-core/mergetools/.keep
+    mkdir -p libexec
+    [ -e libexec/git-core ] || ln -s ../lib/git-core libexec/git-core
+  '';
+  libblas3 = ''
+    for file in lib/blas/*.so.3; do ln -sf "blas/''${file##*/}" lib/; done
+  '';
+  liblapack3 = ''
+    for file in lib/lapack/*.so.3; do ln -sf "lapack/''${file##*/}" lib/; done
+  '';
+  nginx = ''
+    [ -e conf ] || ln -s etc/nginx conf
+  '';
+  go = ''
+    [ -e bin/go ] || ln -s ../lib/go-1.24/bin/go bin/go
+    [ -e bin/gofmt ] || ln -s ../lib/go-1.24/bin/gofmt bin/gofmt
+  '';
+  postgresql = ''
+    for file in lib/postgresql/17/bin/*; do ln -s "../$file" "bin/''${file##*/}" 2>/dev/null || true; done
+  '';
+  pkg-config = ''
+    [ -e bin/pkg-config ] || ln -s pkgconf bin/pkg-config
+  '';
+  cacert = ''
+    mkdir -p etc/ssl/certs
+    find share/ca-certificates -name '*.crt' | LC_ALL=C sort | while read -r file; do cat "$file"; echo; done > etc/ssl/certs/ca-bundle.crt
+    ln -s ca-bundle.crt etc/ssl/certs/ca-certificates.crt
+    mkdir -p nix-support
+    rm -rf bin share
+    echo "export NIX_SSL_CERT_FILE=$out/etc/ssl/certs/ca-bundle.crt SSL_CERT_FILE=$out/etc/ssl/certs/ca-bundle.crt" > nix-support/setup-hook
+  '';
+  tzdata = ''
+    rm -rf share/zoneinfo/right share/zoneinfo/posix
+  '';
+}

@@ -1,0 +1,71 @@
+/** Tarballs of the npm registry, from whatever registry this machine's npm configuration names. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import pacote from 'pacote';
+import { KilnError } from '../base/error.ts';
+import { runProcess } from '../process/run-process.ts';
+
+export interface NpmRelease {
+  readonly version: string;
+  /** Subresource integrity, `sha512-…`. */
+  readonly integrity: string;
+}
+
+export interface NpmRegistry {
+  /** The newest version of `name` in `range`. @throws KilnError dependency-fetch */
+  release(name: string, range: string): Promise<NpmRelease>;
+  /** Writes the tarball to `file`. @throws KilnError dependency-fetch when it cannot be had or is not what `integrity` says */
+  download(name: string, version: string, integrity: string, file: string): Promise<void>;
+}
+
+/** Reads npm's configuration once (`npm config get registry`; without npm the environment's or npm's own default). */
+export async function openNpmRegistry(options: { readonly signal?: AbortSignal } = {}): Promise<NpmRegistry> {
+  const registry = await configuredRegistry(options.signal);
+  const common = {
+    cache: join(process.env['npm_config_cache'] ?? join(homedir(), '.npm'), '_cacache'),
+    ...(registry === undefined ? {} : { registry }),
+    preferOffline: true,
+  };
+  return {
+    async release(name, range) {
+      const manifest = await pacote
+        .manifest(`${name}@${range}`, { ...common, preferOffline: false, preferOnline: true })
+        .catch((cause: unknown) => Promise.reject(failure(`${name}@${range}`, cause)));
+      const integrity = manifest._integrity.split(' ').find((part) => part.startsWith('sha512-'));
+      if (integrity === undefined) {
+        throw new KilnError('dependency-fetch', `the npm registry gives no SHA-512 for ${name}@${manifest.version}`);
+      }
+      return { version: manifest.version, integrity };
+    },
+    async download(name, version, integrity, file) {
+      await pacote
+        .tarball.file(`${name}@${version}`, file, { ...common, integrity })
+        .catch((cause: unknown) => Promise.reject(failure(`${name}@${version}`, cause)));
+    },
+  };
+}
+
+async function configuredRegistry(signal: AbortSignal | undefined): Promise<string | undefined> {
+  const fromEnvironment = process.env['npm_config_registry'] ?? process.env['NPM_CONFIG_REGISTRY'];
+  if (fromEnvironment !== undefined) return fromEnvironment;
+  const asked = await runProcess('npm', ['config', 'get', 'registry'], {
+    ...(signal === undefined ? {} : { signal }),
+  }).catch(() => undefined);
+  const url = asked?.stdout.trim() ?? '';
+  return /^https?:\/\/\S+$/.test(url) ? url : undefined;
+}
+
+function failure(what: string, cause: unknown): KilnError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (code === 'EINTEGRITY') {
+    return new KilnError('hash-mismatch', `the npm registry gave other bytes than the lock says for ${what}`, {
+      hint: 'Try again; if it stays so, the registry or a proxy changes the file.',
+      cause,
+    });
+  }
+  return new KilnError('dependency-fetch', `could not fetch ${what} from the npm registry`, {
+    where: cause instanceof Error ? cause.message : String(cause),
+    hint: 'Check `npm ping` and the registry in your npm configuration.',
+    cause,
+  });
+}
