@@ -40,27 +40,21 @@ export function tarHeaderLength(entry: TarEntry): number {
 
 /** Writes the header into `out` at `at`, where `tarHeaderLength` bytes are free; returns the position after it. */
 export function writeTarHeader(out: Buffer, at: number, entry: TarEntry): number {
-  if (isPlain(entry)) return writeBlock(out, at, entry, entry.name, '', TYPE_FLAG[entry.kind]);
+  const flag = TYPE_FLAG[entry.kind];
+  if (isPlain(entry)) return writeBlock(out, at, entry, entry.name, '', flag);
   const pax = paxRecords(entry);
-  if (pax === '') {
-    const cut = splitName(entry.name);
-    return writeBlock(
-      out,
-      at,
-      entry,
-      entry.name.slice(cut + 1),
-      entry.name.slice(0, Math.max(cut, 0)),
-      TYPE_FLAG[entry.kind],
-    );
+  let next = at;
+  if (pax !== '') {
+    // A constant folder name: the process id that other writers put here makes every digest new.
+    const header = { ...PAX_ENTRY, mtime: entry.mtime, size: pax.length };
+    next = writeBlock(out, next, header, `PaxHeaders/${toAscii(entry.name)}`.slice(0, 100), '', 'x');
+    out.fill(0, next, next + paddedSize(pax.length));
+    out.write(pax, next, 'latin1');
+    next += paddedSize(pax.length);
   }
-  const shown = toAscii(entry.name);
-  // A constant folder name: the process id that other writers put here makes every digest new.
-  const header = { ...PAX_ENTRY, mtime: entry.mtime, size: pax.length };
-  let next = writeBlock(out, at, header, `PaxHeaders/${shown}`.slice(0, 100), '', 'x');
-  out.fill(0, next, next + paddedSize(pax.length));
-  out.latin1Write(pax, next);
-  next += paddedSize(pax.length);
-  return writeBlock(out, next, entry, shown.slice(0, 100), '', TYPE_FLAG[entry.kind]);
+  if (!nameFits(entry.name)) return writeBlock(out, next, entry, toAscii(entry.name).slice(0, 100), '', flag);
+  const cut = splitName(entry.name);
+  return writeBlock(out, next, entry, entry.name.slice(cut + 1), entry.name.slice(0, Math.max(cut, 0)), flag);
 }
 
 const PAX_ENTRY = {
@@ -95,12 +89,19 @@ function splitName(name: string): number {
   return cut > 0 && name.length - cut - 1 <= 100 ? cut : -1;
 }
 
+function nameFits(name: string): boolean {
+  return ASCII.test(name) && (name.length <= 100 || splitName(name) > 0);
+}
+
+function targetFits(target: string): boolean {
+  return target.length <= 100 && ASCII.test(target);
+}
+
 /** The PAX records of an entry, in the profile's order; empty when ustar is enough. */
 function paxRecords(entry: TarEntry): string {
   let records = '';
-  const nameFits = ASCII.test(entry.name) && (entry.name.length <= 100 || splitName(entry.name) > 0);
-  if (!nameFits) records += paxRecord('path', entry.name);
-  if (entry.target.length > 100 || !ASCII.test(entry.target)) records += paxRecord('linkpath', entry.target);
+  if (!nameFits(entry.name)) records += paxRecord('path', entry.name);
+  if (!targetFits(entry.target)) records += paxRecord('linkpath', entry.target);
   if (entry.size > MAX_SIZE) records += paxRecord('size', String(entry.size));
   if (entry.uid > MAX_ID) records += paxRecord('uid', String(entry.uid));
   if (entry.gid > MAX_ID) records += paxRecord('gid', String(entry.gid));
@@ -128,19 +129,24 @@ function writeBlock(
   flag: string,
 ): number {
   out.fill(0, at, at + TAR_BLOCK);
-  out.latin1Write(name, at);
+  out.write(name, at, 'latin1');
   writeOctal(out, at + 100, 7, entry.mode);
   writeOctal(out, at + 108, 7, entry.uid > MAX_ID ? 0 : entry.uid);
   writeOctal(out, at + 116, 7, entry.gid > MAX_ID ? 0 : entry.gid);
   writeOctal(out, at + 124, 11, entry.size > MAX_SIZE ? 0 : entry.size);
   writeOctal(out, at + 136, 11, entry.mtime);
   out[at + 156] = flag.charCodeAt(0);
-  if (entry.target !== '')
-    out.latin1Write(entry.target.length > 100 ? toAscii(entry.target).slice(0, 100) : entry.target, at + 157);
-  out.latin1Write('ustar\u000000', at + 257);
+  if (entry.target !== '') {
+    out.write(
+      targetFits(entry.target) ? entry.target : toAscii(entry.target).slice(0, 100),
+      at + 157,
+      'latin1',
+    );
+  }
+  out.write('ustar\u000000', at + 257, 'latin1');
   writeOctal(out, at + 329, 7, 0);
   writeOctal(out, at + 337, 7, 0);
-  if (prefix !== '') out.latin1Write(prefix, at + 345);
+  if (prefix !== '') out.write(prefix, at + 345, 'latin1');
   let sum = 8 * 32;
   for (let index = at; index < at + TAR_BLOCK; index++) sum += out[index] ?? 0;
   writeOctal(out, at + 148, 6, sum);

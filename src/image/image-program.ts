@@ -1,0 +1,61 @@
+/** What an image runs and shows, read from its configuration and its recipes. */
+import { KilnError } from '../base/error.ts';
+import { parseDuration } from '../base/units.ts';
+import type { AppSettings } from '../config/app-settings.ts';
+import type { RunConfig } from '../oci/image-config.ts';
+import type { Layer, LiteralEntry } from '../oci/layer-recipe.ts';
+import type { BundleContent } from '../runtime/container-bundle.ts';
+import type { ContainerProcess } from '../runtime/runtime-spec.ts';
+import type { StartExpectation } from './start-check.ts';
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+export function programOf(config: RunConfig, args?: readonly string[]): ContainerProcess {
+  const [uid = 0, gid = uid] = (config.User ?? '0').split(':').map(Number);
+  const given = args !== undefined && args.length > 0 ? args : (config.Cmd ?? []);
+  const program = [...(config.Entrypoint ?? []), ...given];
+  if (program.length === 0) {
+    throw new KilnError('image-failed', 'the image names no program to run', {
+      hint: 'Set image.entrypoint in kiln.toml.',
+    });
+  }
+  return { args: program, env: config.Env ?? [], cwd: config.WorkingDir || '/', uid, gid };
+}
+
+/** Only for images made of recipes; blobs of others must be unpacked. */
+export function contentOf(layers: readonly Pick<Layer, 'recipe'>[]): BundleContent {
+  const entries = layers.flatMap((layer) => layer.recipe.entries);
+  return {
+    literals: entries.filter((entry): entry is LiteralEntry => entry.type !== 'store-path'),
+    storePaths: entries.flatMap((entry) => (entry.type === 'store-path' ? [entry.path] : [])),
+  };
+}
+
+/** What counts as started, from `[health]` and the ports, and how long it may take. */
+export function expectationOf(
+  health: AppSettings['health'],
+  ports: readonly number[],
+): { readonly expectation: StartExpectation; readonly timeoutMs: number } {
+  const timeoutMs = health?.timeout === undefined ? DEFAULT_TIMEOUT_MS : parseDuration(health.timeout);
+  const port = health?.port ?? ports[0];
+  if (health?.exit === true) return { expectation: { kind: 'exit' }, timeoutMs };
+  if (port === undefined) {
+    if (health?.http !== undefined || health?.tcp === true) {
+      throw new KilnError('invalid-config', '[health] asks for a probe, but no port is known', {
+        where: 'kiln.toml: health',
+        hint: 'Set health.port, or image.ports.',
+      });
+    }
+    return { expectation: { kind: 'alive' }, timeoutMs };
+  }
+  if (health?.http !== undefined)
+    return { expectation: { kind: 'http', port, path: health.http }, timeoutMs };
+  return { expectation: { kind: 'tcp', port }, timeoutMs };
+}
+
+/** Port numbers of `ExposedPorts`, ascending. */
+export function portsOf(config: RunConfig): number[] {
+  return Object.keys(config.ExposedPorts ?? {})
+    .map((key) => Number(key.split('/')[0]))
+    .sort((a, b) => a - b);
+}
