@@ -29,7 +29,7 @@ export const BANDS: readonly Band[] = [
       setup: [],
       basis: ['setup'],
       source: ['basis', 'setup'],
-      build: [],
+      build: ['source'],
       image: [],
       catalog: [],
       cache: [],

@@ -107,6 +107,9 @@ export async function installPrefix(recipe: PrefixRecipe, run: SetupRun): Promis
   return { directory, version: basename(link).slice(recipe.name.length + 1) };
 }
 
+/** Names of Debian's library packages; Perl's are modules of a program that is left out. */
+const LIBRARY = /^(?:zlib1g|lib(?!.*-perl$).*)$/;
+
 /** The named packages and the libraries below them: programs that Debian would install beside them are left out. */
 export function neededPackages(closure: readonly DebPackage[], names: readonly string[]): DebPackage[] {
   const byName = new Map(closure.map((deb) => [deb.name, deb]));
@@ -116,7 +119,7 @@ export function neededPackages(closure: readonly DebPackage[], names: readonly s
     if (deb === undefined || needed.has(name)) return;
     needed.add(name);
     for (const dependency of deb.dependencies ?? []) {
-      if (dependency.startsWith('lib') && !dependency.endsWith('-perl')) visit(dependency);
+      if (LIBRARY.test(dependency)) visit(dependency);
     }
   };
   for (const name of names) visit(name);

@@ -2,7 +2,7 @@
 import { chmod, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KilnError } from '../base/error.ts';
-import { runChecked } from '../process/run-process.ts';
+import { runChecked, runProcess } from '../process/run-process.ts';
 
 const TUPLES: Readonly<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
@@ -40,6 +40,25 @@ export async function relocateProgram(
   });
   await chmod(copy, (await stat(file)).mode & 0o777);
   await rename(copy, file);
+  await demandOwnLibraries(directory, loader, file, options.signal);
+}
+
+/** A library taken from the machine would work today and break with its next upgrade. */
+async function demandOwnLibraries(
+  directory: string,
+  loader: string,
+  file: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const listed = await runProcess(loader, ['--list', file], { signal });
+  const foreign = listed.stdout
+    .split('\n')
+    .filter((line) => line.includes('=>') && !line.includes(`=> ${directory}/`))
+    .map((line) => line.trim());
+  if (listed.exitCode === 0 && foreign.length === 0) return;
+  throw new KilnError('tool-missing', `${file} lacks libraries of its own`, {
+    where: [...foreign, listed.stderr.trim()].filter((line) => line !== '').join('\n'),
+  });
 }
 
 /** Folder of the tree's libraries; Debian names it after the machine. */
