@@ -71,21 +71,26 @@ function ownNode() {
 function npmCi(directory, what) {
   demandPermission(directory);
   console.error(`kiln: ${what}`);
-  const result = spawnSync(
-    'npm',
-    ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'],
-    {
-      cwd: directory,
-      stdio: ['ignore', 2, 2],
-    },
-  );
-  if (result.error !== undefined)
+  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
+  const result = spawnSync('npm', args, {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+  });
+  if (result.error !== undefined) {
     fail(`npm could not be started: ${result.error.message}`, 'Install npm and put it on PATH.');
-  if (result.status !== 0)
+  }
+  if (result.status !== 0) {
+    // Its message comes first; pages of usage may follow.
+    const said = result.stderr
+      .split('\n')
+      .filter((line) => !/^npm (?:error|warn)?\s*$/.test(line))
+      .slice(0, 12);
     fail(
-      'npm could not install the packages.',
-      `Read its message above; to try again by hand: npm ci --prefix ${directory}`,
+      `npm could not install the packages.\n${said.join('\n')}`,
+      `To try again by hand: npm ci --prefix ${directory}`,
     );
+  }
 }
 
 function demandPermission(directory) {
