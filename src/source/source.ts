@@ -22,7 +22,11 @@ export type SourceSpec =
   | { readonly kind: 'flake'; readonly reference: string }
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'template'; readonly template: string; readonly customizations?: TemplateCustomizations };
+  | {
+      readonly kind: 'template';
+      readonly template: string;
+      readonly customizations?: TemplateCustomizations;
+    };
 
 export interface TemplateCustomizations {
   readonly environmentVars?: Readonly<Record<string, string>>;
@@ -46,7 +50,12 @@ export interface BuildOptions {
 /** How Nix is asked for the derivation. */
 export type Installable =
   /** `nix-instantiate <file> [-A attr]`, with `<nixpkgs>` by the build's options. */
-  | { readonly type: 'file'; readonly file: string; readonly attr?: string; readonly args: Readonly<Record<string, string>> }
+  | {
+      readonly type: 'file';
+      readonly file: string;
+      readonly attr?: string;
+      readonly args: Readonly<Record<string, string>>;
+    }
   | { readonly type: 'flake'; readonly reference: string; readonly attr?: string };
 
 /** A source on this machine, ready for evaluation. Disposing removes its work folder. */
@@ -54,6 +63,8 @@ export interface Source extends AsyncDisposable {
   readonly kind: SourceSpec['kind'];
   /** The folder that the expression sees as `./.`. */
   readonly directory: string;
+  /** The folder that holds all that evaluation reads: `directory`, and a generated expression. */
+  readonly root: string;
   readonly installable: Installable;
   /** The expression itself, for `--explain`. */
   readonly expression?: string;
