@@ -40,15 +40,17 @@ export async function narNodeOf(path: Buffer): Promise<NarNode> {
     );
   }
   const executable = (stat.mode & constants.S_IXUSR) !== 0;
-  return { type: 'regular', executable, size: stat.size, contents: () => readContents(path) };
+  return { type: 'regular', executable, size: stat.size, contents: () => readContents(path, stat.size) };
 }
 
-async function* readContents(path: Buffer): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readContents(path: Buffer, size: number): AsyncGenerator<Uint8Array, void, undefined> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  // One byte more than expected shows that the file grew.
+  const length = Math.min(READ_BYTES, size + 1);
   for (;;) {
     // A fresh buffer each time: the consumer may hold on to what it was given.
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
-    const { bytesRead } = await file.read(buffer, 0, READ_BYTES);
+    const buffer = Buffer.allocUnsafe(length);
+    const { bytesRead } = await file.read(buffer, 0, length);
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
   }
