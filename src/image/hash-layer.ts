@@ -6,6 +6,7 @@ import { finishDigest } from '../oci/digest.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import { recipeParts } from '../oci/recipe-parts.ts';
 import {
+  fillZero,
   paddedSize,
   TAR_TRAILER,
   tarHeaderLength,
@@ -23,9 +24,20 @@ export interface HashedLayer {
   readonly size: number;
 }
 
-/** @throws KilnError store-path-missing, store-path-changed, invalid-input */
-export function hashLayer(recipe: LayerRecipe, location: StoreLocation, buffer = layerBuffer()): HashedLayer {
-  const sink = new HashSink(buffer);
+/** Bytes between two calls of `onBytes`. */
+const REPORT_EVERY = 16 * 2 ** 20;
+
+/**
+ * @param onBytes called now and then with the bytes done so far
+ * @throws KilnError store-path-missing, store-path-changed, invalid-input
+ */
+export function hashLayer(
+  recipe: LayerRecipe,
+  location: StoreLocation,
+  buffer: Buffer = layerBuffer(),
+  onBytes: (done: number) => void = () => undefined,
+): HashedLayer {
+  const sink = new HashSink(buffer, onBytes);
   for (const part of recipeParts(recipe)) {
     if (part.type === 'entry') {
       sink.header(part.entry);
@@ -48,11 +60,14 @@ export function layerBuffer(): Buffer {
 class HashSink {
   readonly #hash: Hash = createHash('sha256');
   readonly #buffer: Buffer;
+  readonly #onBytes: (done: number) => void;
   #used = 0;
   #total = 0;
+  #reported = 0;
 
-  constructor(buffer: Buffer) {
+  constructor(buffer: Buffer, onBytes: (done: number) => void) {
     this.#buffer = buffer;
+    this.#onBytes = onBytes;
   }
 
   header(entry: TarEntry): void {
@@ -102,7 +117,7 @@ class HashSink {
 
   #zeros(count: number): void {
     this.#room(count);
-    this.#buffer.fill(0, this.#used, this.#used + count);
+    fillZero(this.#buffer, this.#used, this.#used + count);
     this.#used += count;
   }
 
@@ -115,5 +130,8 @@ class HashSink {
     this.#hash.update(this.#buffer.subarray(0, this.#used));
     this.#total += this.#used;
     this.#used = 0;
+    if (this.#total - this.#reported < REPORT_EVERY) return;
+    this.#reported = this.#total;
+    this.#onBytes(this.#total);
   }
 }

@@ -3,13 +3,15 @@ import type { Database } from '../db/database.ts';
 import type { Layer, LayerRecipe } from '../oci/layer-recipe.ts';
 import type { HashedLayer } from './hash-layer.ts';
 import { findLayerDigests, insertLayerDigest } from './layer-digest-queries.ts';
-import type { LayerHasher } from './layer-hasher.ts';
+import { contentSize, type LayerHasher } from './layer-hasher.ts';
 import { layerKey } from './layer-key.ts';
 
 export interface HashProgress {
   readonly layersDone: number;
   readonly layersToHash: number;
-  readonly bytesHashed: number;
+  /** Bytes hashed so far, of about `totalBytes`. */
+  readonly hashedBytes: number;
+  readonly totalBytes: number;
 }
 
 export interface HashLayersOptions {
@@ -65,25 +67,32 @@ async function hashMissing(
   options: HashLayersOptions,
 ): Promise<number> {
   const stored: Promise<void>[] = [];
-  let bytesHashed = 0;
+  const wanted = missing.flatMap((index) => recipes[index] ?? []);
+  const totalBytes = wanted.reduce((sum, recipe) => sum + contentSize(recipe), 0);
+  const read = wanted.map(() => 0);
   let layersDone = 0;
+  const report = (at: number, bytes: number): void => {
+    read[at] = bytes;
+    const hashedBytes = read.reduce((sum, part) => sum + part, 0);
+    options.onProgress?.({ layersDone, layersToHash: missing.length, hashedBytes, totalBytes });
+  };
   const onHashed = (at: number, layer: HashedLayer): void => {
     const key = keys[missing[at] ?? -1] ?? '';
     digests.set(key, layer);
-    bytesHashed += layer.size;
     layersDone++;
     if (options.db !== undefined) stored.push(insertLayerDigest(options.db, key, layer));
-    options.onProgress?.({ layersDone, layersToHash: missing.length, bytesHashed });
+    report(at, layer.size);
   };
-  const wanted = missing.flatMap((index) => recipes[index] ?? []);
   try {
+    const { signal } = options;
     await options.hasher.hash(wanted, {
       onHashed,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      onBytes: report,
+      ...(signal === undefined ? {} : { signal }),
     });
   } finally {
     await Promise.allSettled(stored);
   }
   await Promise.all(stored);
-  return bytesHashed;
+  return read.reduce((sum, part) => sum + part, 0);
 }

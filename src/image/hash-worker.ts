@@ -10,7 +10,8 @@ const buffer = layerBuffer();
 
 parentPort?.on('message', (recipe: LayerRecipe) => {
   try {
-    parentPort?.postMessage({ hashed: hashLayer(recipe, location, buffer) });
+    const onBytes = (bytes: number): void => parentPort?.postMessage({ bytes });
+    parentPort?.postMessage({ hashed: hashLayer(recipe, location, buffer, onBytes) });
   } catch (error) {
     parentPort?.postMessage({ failure: describeFailure(error) });
   }

@@ -13,6 +13,12 @@ export interface LayerHasherOptions {
   readonly location?: StoreLocation;
 }
 
+export interface HashOptions {
+  readonly signal?: AbortSignal;
+  readonly onHashed?: (index: number, layer: HashedLayer) => void;
+  readonly onBytes?: (index: number, bytes: number) => void;
+}
+
 /** Workers start with the first layer and live until the hasher is disposed of, so that a server pays for them once. */
 export class LayerHasher implements AsyncDisposable {
   readonly #threads: number;
@@ -28,16 +34,10 @@ export class LayerHasher implements AsyncDisposable {
 
   /**
    * Hashes each recipe and answers in the order given.
-   * @param onHashed called with the index and result of each layer as it is done
+   * `onHashed` is called with the index and result of each layer as it is done, `onBytes` with the bytes read of it so far.
    * @throws KilnError store-path-missing, store-path-changed
    */
-  async hash(
-    recipes: readonly LayerRecipe[],
-    options: {
-      readonly signal?: AbortSignal;
-      readonly onHashed?: (index: number, layer: HashedLayer) => void;
-    } = {},
-  ): Promise<HashedLayer[]> {
+  async hash(recipes: readonly LayerRecipe[], options: HashOptions = {}): Promise<HashedLayer[]> {
     const results: HashedLayer[] = [];
     const order = recipes
       .map((_, index) => index)
@@ -49,7 +49,7 @@ export class LayerHasher implements AsyncDisposable {
       for (let index = order.shift(); index !== undefined; index = order.shift()) {
         const recipe = recipes[index];
         if (recipe === undefined) continue;
-        const layer = await this.#hashOne(recipe, signal);
+        const layer = await this.#hashOne(recipe, signal, (bytes) => options.onBytes?.(index, bytes));
         results[index] = layer;
         options.onHashed?.(index, layer);
       }
@@ -71,11 +71,15 @@ export class LayerHasher implements AsyncDisposable {
   }
 
   /** A worker that is told to stop in the middle of a layer is ended: its loop takes no messages. */
-  async #hashOne(recipe: LayerRecipe, signal: AbortSignal): Promise<HashedLayer> {
+  async #hashOne(
+    recipe: LayerRecipe,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+  ): Promise<HashedLayer> {
     signal.throwIfAborted();
     const worker = await this.#take();
     try {
-      const layer = await ask(worker, recipe, signal);
+      const layer = await ask(worker, recipe, signal, onBytes);
       this.#give(worker);
       return layer;
     } catch (error) {
@@ -121,9 +125,14 @@ export class LayerHasher implements AsyncDisposable {
   }
 }
 
-type Answer = { readonly hashed: HashedLayer } | { readonly failure: Failure };
+type Answer = { readonly bytes: number } | { readonly hashed: HashedLayer } | { readonly failure: Failure };
 
-async function ask(worker: Worker, recipe: LayerRecipe, signal: AbortSignal): Promise<HashedLayer> {
+async function ask(
+  worker: Worker,
+  recipe: LayerRecipe,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<HashedLayer> {
   const settled = new AbortController();
   return new Promise<HashedLayer>((resolve, reject) => {
     const done = (act: () => void): void => {
@@ -131,8 +140,11 @@ async function ask(worker: Worker, recipe: LayerRecipe, signal: AbortSignal): Pr
       worker.off('message', onMessage).off('error', onError).off('exit', onExit);
       act();
     };
-    const onMessage = (answer: Answer): void =>
-      done(() => ('hashed' in answer ? resolve(answer.hashed) : reject(reviveFailure(answer.failure))));
+    const onMessage = (answer: Answer): void => {
+      if ('bytes' in answer) onBytes(answer.bytes);
+      else if ('hashed' in answer) done(() => resolve(answer.hashed));
+      else done(() => reject(reviveFailure(answer.failure)));
+    };
     const onError = (error: unknown): void => done(() => reject(error));
     const onExit = (): void => done(() => reject(new Error('A hashing thread ended by itself')));
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
@@ -144,7 +156,8 @@ async function ask(worker: Worker, recipe: LayerRecipe, signal: AbortSignal): Pr
   });
 }
 
-function contentSize(recipe: LayerRecipe | undefined): number {
+/** Bytes of the layer's content, by which work is ordered and progress is shown. */
+export function contentSize(recipe: LayerRecipe | undefined): number {
   let size = 0;
   for (const entry of recipe?.entries ?? []) size += entry.type === 'store-path' ? entry.narSize : 512;
   return size;

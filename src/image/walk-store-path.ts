@@ -21,10 +21,15 @@ export interface TreeNode {
   readonly kind: TarEntry['kind'];
   /** Name in the archive; a directory ends in `/`. */
   readonly name: string;
+  /** Length of the part of the name that is its directory's. */
+  readonly parentLength: number;
   readonly target: string;
   readonly executable: boolean;
   readonly size: number;
 }
+
+/** Length of `nix/store/`, the directory of every store path. */
+const ROOT_LENGTH = 'nix/store/'.length;
 
 /** Turns a byte string into what `node:fs` takes. */
 export function fsPath(bytes: string): PathLike {
@@ -33,7 +38,7 @@ export function fsPath(bytes: string): PathLike {
 }
 
 /** Header fields of a node: modes follow from the NAR's executable bit, never from the machine. */
-export function treeEntry(node: TreeNode, mtime: number): TarEntry {
+export function treeEntry(node: Omit<TreeNode, 'parentLength'>, mtime: number): TarEntry {
   const mode = node.kind === 'symlink' ? 0o777 : node.kind === 'directory' || node.executable ? 0o555 : 0o444;
   return {
     kind: node.kind,
@@ -58,10 +63,10 @@ export function* walkStorePath(storePath: string, location: StoreLocation): Gene
   const name = storePath.slice(1);
   try {
     if (stat.isDirectory()) {
-      yield { kind: 'directory', name: `${name}/`, target: '', executable: true, size: 0 };
+      yield directoryNode(`${name}/`, ROOT_LENGTH);
       yield* walkDirectory(`${physical}/`, `${name}/`, location);
-    } else if (stat.isSymbolicLink()) yield linkNode(physical, name);
-    else yield fileNode(physical, name, location);
+    } else if (stat.isSymbolicLink()) yield linkNode(physical, name, ROOT_LENGTH);
+    else yield fileNode(physical, name, ROOT_LENGTH, location);
   } catch (error) {
     const code = systemErrorCode(error);
     if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EINVAL') throw error;
@@ -100,22 +105,33 @@ function* walkDirectory(
   for (const member of sorted) {
     const name = prefix + member;
     if (member.endsWith('/')) {
-      yield { kind: 'directory', name, target: '', executable: true, size: 0 };
+      yield directoryNode(name, prefix.length);
       yield* walkDirectory(physical + member, name, location);
-    } else if (links.has(member)) yield linkNode(physical + member, name);
-    else yield fileNode(physical + member, name, location);
+    } else if (links.has(member)) yield linkNode(physical + member, name, prefix.length);
+    else yield fileNode(physical + member, name, prefix.length, location);
   }
 }
 
-function linkNode(physical: string, name: string): TreeNode {
-  const target = readlinkSync(fsPath(physical), 'latin1');
-  return { kind: 'symlink', name, target, executable: false, size: 0 };
+function directoryNode(name: string, parentLength: number): TreeNode {
+  return { kind: 'directory', name, parentLength, target: '', executable: true, size: 0 };
 }
 
-function fileNode(physical: string, name: string, location: StoreLocation): TreeNode {
+function linkNode(physical: string, name: string, parentLength: number): TreeNode {
+  const target = readlinkSync(fsPath(physical), 'latin1');
+  return { kind: 'symlink', name, parentLength, target, executable: false, size: 0 };
+}
+
+function fileNode(physical: string, name: string, parentLength: number, location: StoreLocation): TreeNode {
   const stat = lstatSync(fsPath(physical));
   if (!stat.isFile()) throw changedFile(name, 'is neither a file, a directory nor a link');
   if (location.registeredTimes && stat.mtimeMs !== 1000)
     throw changedFile(name, 'was written to after it was registered');
-  return { kind: 'file', name, target: '', executable: (stat.mode & 0o100) !== 0, size: stat.size };
+  return {
+    kind: 'file',
+    name,
+    parentLength,
+    target: '',
+    executable: (stat.mode & 0o100) !== 0,
+    size: stat.size,
+  };
 }

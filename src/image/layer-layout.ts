@@ -1,0 +1,72 @@
+/** Offset table of a layer: which part of the recipe gives which bytes of the tar. */
+import type { LayerRecipe } from '../oci/layer-recipe.ts';
+import { recipeParts } from '../oci/recipe-parts.ts';
+import { paddedSize, TAR_TRAILER, type TarEntry, tarHeaderLength } from '../oci/tar-header.ts';
+import { TreeLayout } from './tree-layout.ts';
+import type { StoreLocation } from './walk-store-path.ts';
+
+export type LayoutPiece =
+  | { readonly offset: number; readonly length: number; readonly entry: TarEntry; readonly content: Buffer }
+  | { readonly offset: number; readonly length: number; readonly tree: TreeLayout };
+
+export interface LayerLayout {
+  /** In order, without gaps; the trailer follows. */
+  readonly pieces: readonly LayoutPiece[];
+  /** Bytes of the tar, with the trailer. */
+  readonly size: number;
+}
+
+/** Trees of store paths that were walked lately, the least used ones dropped when they outgrow `limit` bytes. */
+export class TreeCache {
+  readonly #trees = new Map<string, TreeLayout>();
+  readonly #limit: number;
+  #used = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** @throws KilnError store-path-missing, store-path-changed */
+  get(storePath: string, mtime: number, location: StoreLocation): TreeLayout {
+    const key = `${storePath} ${mtime}`;
+    const known = this.#trees.get(key);
+    if (known !== undefined) {
+      this.#trees.delete(key);
+      this.#trees.set(key, known);
+      return known;
+    }
+    const tree = new TreeLayout(storePath, mtime, location);
+    this.#trees.set(key, tree);
+    this.#used += tree.memory;
+    for (const [oldest, old] of this.#trees) {
+      if (this.#used <= this.#limit || old === tree) break;
+      this.#trees.delete(oldest);
+      this.#used -= old.memory;
+    }
+    return tree;
+  }
+
+  /** Drops a tree, so that the next reader looks at the store again. */
+  forget(tree: TreeLayout): void {
+    const key = `${tree.storePath} ${tree.mtime}`;
+    if (this.#trees.delete(key)) this.#used -= tree.memory;
+  }
+}
+
+/** Synchronous: walks what the cache does not have. @throws KilnError store-path-missing, store-path-changed, invalid-input */
+export function layerLayout(recipe: LayerRecipe, location: StoreLocation, cache: TreeCache): LayerLayout {
+  const pieces: LayoutPiece[] = [];
+  let offset = 0;
+  for (const part of recipeParts(recipe)) {
+    if (part.type === 'store-path') {
+      const tree = cache.get(part.entry.path, recipe.mtime, location);
+      pieces.push({ offset, length: tree.length, tree });
+      offset += tree.length;
+    } else {
+      const length = tarHeaderLength(part.entry) + paddedSize(part.content.length);
+      pieces.push({ offset, length, entry: part.entry, content: part.content });
+      offset += length;
+    }
+  }
+  return { pieces, size: offset + TAR_TRAILER };
+}
