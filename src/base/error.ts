@@ -40,6 +40,7 @@ export const ERRORS = {
   'database-unreachable': rule(503, 3, 'backoff'),
   'database-in-use': rule(503, 3, 'backoff'),
   'database-too-new': rule(503, 3),
+  'worker-lost': rule(503, 1, 'backoff'),
   'port-taken': rule(503, 3),
   'nix-failed': rule(500, 3, 'backoff'),
   'syntax-error': rule(422, 1),

@@ -10,6 +10,7 @@ create table builds (
   slug text not null,
   source jsonb not null,                       -- SourceSpec, without credentials
   options jsonb not null default '{}',         -- BuildOptions
+  settings jsonb not null default '{}',        -- what is to become of the result: image name, tag, pushes …
   -- Where the source follows a branch: the newest build of it replaces those that still wait.
   supersede_key text,
   status text not null default 'pending'
@@ -17,12 +18,14 @@ create table builds (
   reason jsonb,                                -- Failure (base/error.ts); why it failed, was cancelled, or waits again
   attempt integer not null default 0,          -- the attempt that runs or ran last; 0 before the first
   machine_failures integer not null default 0, -- attempts aborted for the machine's reasons since the last request
+  worker_losses integer not null default 0,    -- attempts whose worker died since the last request
   timeout_seconds integer not null check (timeout_seconds between 1 and 3600),
   silence_seconds integer not null check (silence_seconds between 1 and 3600),
   not_before timestamptz not null default now(),
   cancel_requested jsonb,                      -- Failure that a running build is to end with
   waiting_for text,                            -- what a running build waits for, in words
   worker_id text,
+  host text,
   lease_until timestamptz,
   commit_sha text,
   branch text,
@@ -33,6 +36,7 @@ create table builds (
   image_digest text,
   image_size bigint,
   artifact_size bigint,
+  details jsonb not null default '{}',         -- further facts of the result: layers, start checks …
   evaluation_reused boolean not null default false,
   build_reused boolean not null default false,
   image_reused boolean not null default false,
@@ -46,6 +50,21 @@ create index builds_pending on builds (queued_at) where status = 'pending';
 create index builds_building on builds (lease_until) where status = 'building';
 create index builds_of_service on builds (service_id, number desc);
 
+-- Whose turn it is: the service that was served longest ago comes first.
+create table service_turns (
+  service_id text primary key,
+  served_at timestamptz not null
+);
+
+create table build_workers (
+  worker_id text primary key,
+  host text not null,
+  pid integer not null,
+  start_ticks text not null,
+  slots integer not null,
+  seen_at timestamptz not null default now()
+);
+
 create table build_attempts (
   build_id text not null references builds on delete cascade,
   attempt integer not null,
@@ -56,6 +75,7 @@ create table build_attempts (
   ended_at timestamptz,
   log_lines bigint not null default 0,
   log_bytes bigint not null default 0,
+  log_omitted_bytes bigint not null default 0,
   log_closed boolean not null default false,
   primary key (build_id, attempt)
 );
