@@ -52,7 +52,13 @@ async function instantiateFile(
     [installable.file, ...selection, ...given, ...root, ...args],
     run,
   );
-  if (result.exitCode !== 0) throw evaluationFailure('nix-instantiate', result, options);
+  if (result.exitCode !== 0) {
+    const failure = evaluationFailure('nix-instantiate', result, options);
+    // Nix evaluates every derivation of a set; one that fails should not hide that a choice is missing.
+    const offered =
+      failure.code === 'evaluation-failed' ? await attributesToChoose(nix, installable, options) : [];
+    throw offered.length > 1 ? notADerivation(installable.file, offered) : failure;
+  }
   const lines = [...new Set(result.stdout.split('\n').filter((line) => line !== ''))];
   const found = await Promise.all(lines.map((line) => readResult(line)));
   const distinct = new Set(found.map(({ drvPath }) => drvPath));
