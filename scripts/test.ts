@@ -55,11 +55,12 @@ function testFiles(filters: readonly string[]): string[] {
 
 /** Installs what is missing and gives the environment in which the tests find it. */
 async function prepare(run: SetupRun): Promise<Record<string, string | undefined>> {
-  const nix = await ensureNix(run);
-  const runtime = await ensureOciRuntime(run);
   for (const tool of await installTestTools(run)) {
     console.log(`setup: without ${tool.programs[0]} (tests of ${tool.neededFor}): ${tool.reason}`);
   }
+  // After the list above: where nothing may be installed, this ends the run.
+  const nix = await ensureNix(run);
+  const runtime = await ensureOciRuntime(run);
   const chromium = TEST_TOOLS.find((tool) => tool.programs.includes('chromium'));
   const path = [nix.env['PATH'], dirname(runtime.path), ...(await serverFolders()), '/usr/sbin', '/sbin'];
   return {

@@ -28,18 +28,21 @@ export async function prepareNixFolder(run: SetupRun): Promise<NixFolder> {
     return 'own';
   const { username, uid } = userInfo();
   const there = await exists('/nix');
-  const commands = `sudo mkdir -p -m 0755 /nix && sudo chown ${username} /nix`;
+  const used = await exists('/nix/store');
+  const commands = used
+    ? `sudo chown -R ${username} /nix`
+    : `sudo mkdir -p -m 0755 /nix && sudo chown ${username} /nix`;
   const refusal = (): KilnError =>
     new KilnError(
       'tool-missing',
       there ? `/nix belongs to another user` : '/nix cannot be made without more rights',
       {
         where: `running as ${username} (uid ${uid})`,
-        hint: `Run \`${commands}\` once, then start Kiln again.`,
+        hint: `Run \`${commands}\` once${used ? ', if nobody else builds with it' : ''}, then start Kiln again.`,
       },
     );
   // A folder with a store in it may be in use by its owner; only that person can decide to hand it over.
-  if (await exists('/nix/store')) throw refusal();
+  if (used) throw refusal();
   const sudo = (args: readonly string[]): ReturnType<typeof runProcess> =>
     runProcess('sudo', ['-n', ...args], { env: run.env, signal: run.signal, deadlineMs: 20_000 });
   const allowed = await sudo(['true']).then(
