@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { isKilnError } from '../src/base/error.ts';
 import { classifyAddress } from '../src/git/address-class.ts';
 import { parseRef, refProblem } from '../src/git/git-ref.ts';
+import { splitGitReference } from '../src/git/git-reference.ts';
 import { parseGitUrl } from '../src/git/git-url.ts';
 import { checkHost, type HostPolicy } from '../src/git/host-policy.ts';
 
@@ -106,6 +107,20 @@ test('hostile and wrong addresses are refused with a reason and a hint, and with
   }
 });
 
+test('a branch and a folder may follow an address on the command line', () => {
+  assert.deepEqual(splitGitReference('https://h.example/r.git?ref=feature/x&dir=web'), {
+    address: 'https://h.example/r.git',
+    ref: 'feature/x',
+    subdirectory: 'web',
+  });
+  assert.deepEqual(splitGitReference('git@h.example:r.git?rev=0123456'), {
+    address: 'git@h.example:r.git',
+    ref: '0123456',
+  });
+  assert.deepEqual(splitGitReference('https://h.example/r'), { address: 'https://h.example/r' });
+  assert.throws(() => splitGitReference('https://h.example/r?branch=x'), /"branch" is not known/);
+});
+
 test('local paths are addresses only for local users', () => {
   assert.equal(parseGitUrl('/srv/some repo', { allowLocal: true }).href, 'file:///srv/some%20repo');
   assert.equal(parseGitUrl('file:///srv/a%20b', { allowLocal: true }).path, '/srv/a b');
@@ -144,7 +159,7 @@ test('whatever the parser accepts has no option, no control character and no cre
     fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
       try {
         const url = parseGitUrl(parts.join(''));
-        assert.doesNotMatch(url.href, /^-|\p{Cc}|\/\/[^/]*:[^/]*@|::(?!.*\])/u);
+        assert.doesNotMatch(url.href, /^-|\p{Cc}|^[a-z]+:\/\/[^/]*:[^/]*@|^\w+::/u);
         assert.doesNotMatch(url.host, /^-|[^a-z0-9._:-]/);
         assert.equal(parseGitUrl(url.href).href, url.href);
       } catch (error) {

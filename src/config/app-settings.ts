@@ -1,5 +1,6 @@
 /** The `kiln.toml` in an application's repository: what to build and how its image is to run. */
 import { z } from 'zod';
+import { durationText } from './setting-values.ts';
 
 const environment = z.record(z.string(), z.string());
 
@@ -23,11 +24,21 @@ export const appSettingsSchema = z.strictObject({
       entrypoint: z.array(z.string()).optional().describe('Program and its fixed arguments.'),
       cmd: z.array(z.string()).optional().describe('Default arguments, replaced by those given to `run`.'),
       env: environment.optional().describe('Environment variables.'),
-      ports: z.array(z.number().int().min(1).max(65535)).optional().describe('TCP ports the program listens on.'),
-      user: z.string().regex(/^\d+(:\d+)?$/).optional().describe('Numeric user, `uid` or `uid:gid`.'),
+      ports: z
+        .array(z.number().int().min(1).max(65535))
+        .optional()
+        .describe('TCP ports the program listens on.'),
+      user: z
+        .string()
+        .regex(/^\d+(:\d+)?$/)
+        .optional()
+        .describe('Numeric user, `uid` or `uid:gid`.'),
       workdir: z.string().startsWith('/').optional().describe('Working directory.'),
       labels: environment.optional().describe('Image labels.'),
-      writable: z.array(z.string().startsWith('/')).optional().describe('Directories that the user may write to.'),
+      writable: z
+        .array(z.string().startsWith('/'))
+        .optional()
+        .describe('Directories that the user may write to.'),
       files: environment.optional().describe('Extra files: absolute path → content.'),
     })
     .optional(),
@@ -35,8 +46,14 @@ export const appSettingsSchema = z.strictObject({
     .strictObject({
       http: z.string().startsWith('/').optional().describe('Path that must answer 2xx or 3xx.'),
       tcp: z.boolean().optional().describe('The port must accept a connection.'),
-      port: z.number().int().min(1).max(65535).optional().describe('Port to probe; default: the first of `image.ports`.'),
-      timeout: z.string().optional().describe('How long the program may take to answer, e.g. `30s`.'),
+      port: z
+        .number()
+        .int()
+        .min(1)
+        .max(65535)
+        .optional()
+        .describe('Port to probe; default: the first of `image.ports`.'),
+      timeout: durationText().optional().describe('How long the program may take to answer, e.g. `30s`.'),
       exit: z.boolean().optional().describe('The program is expected to end with exit code 0.'),
     })
     .optional(),

@@ -2,8 +2,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { KilnError, systemErrorCode } from '../base/error.ts';
-import type { CommitInfo } from '../source/source.ts';
-import { readCommit } from './commit-info.ts';
+import { readCommit, type CommitInfo } from './commit-info.ts';
 import { fetchTarget, type FetchTarget } from './fetch-target.ts';
 import { findLfsPointers } from './lfs-pointers.ts';
 import { dropMirror, isMirrorsFault, withMirror } from './mirror.ts';

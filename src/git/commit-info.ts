@@ -1,9 +1,17 @@
 /** Reads a commit of a repository on this machine. */
 import { realpath } from 'node:fs/promises';
 import { KilnError, isKilnError, systemErrorCode } from '../base/error.ts';
-import type { CommitInfo } from '../source/source.ts';
 import { parseRef } from './git-ref.ts';
 import { runLocalGit } from './git-session.ts';
+
+export interface CommitInfo {
+  readonly sha: string;
+  readonly message: string;
+  readonly author: string;
+  readonly authorEmail: string;
+  /** ISO 8601. */
+  readonly date: string;
+}
 
 /** @param ref commit, branch or tag; default HEAD. @throws KilnError not-found, git-branch, git-failed */
 export async function readCommit(directory: string, ref = 'HEAD', signal?: AbortSignal): Promise<CommitInfo> {

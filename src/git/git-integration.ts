@@ -1,9 +1,8 @@
 /** The public class for repositories: judge an address, look at branches, clone, and read commits. */
 import { isKilnError, type ErrorCode } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
-import type { CommitInfo } from '../source/source.ts';
 import { cloneRepository, type CloneResult } from './clone-repository.ts';
-import { readCommit } from './commit-info.ts';
+import { readCommit, type CommitInfo } from './commit-info.ts';
 import type { GitAccess } from './git-session.ts';
 import { parseGitUrl, type GitForge, type GitUrl } from './git-url.ts';
 import { checkHost, checkHostName, type HostPolicy } from './host-policy.ts';

@@ -186,7 +186,7 @@ function emptyRepository(url: GitUrl): KilnError {
 async function listRemote(session: GitSession, names: readonly string[] = []): Promise<ListedRefs> {
   const { stdout } = await session.remote(
     ['ls-remote', '--symref', '--quiet', '--', session.url.href, ...names],
-    { timeoutMs: LIST_TIMEOUT_MS },
+    { timeoutMs: Math.min(LIST_TIMEOUT_MS, session.access.timeoutMs ?? LIST_TIMEOUT_MS) },
   );
   const refs = new Map<string, string>();
   let headRef: string | undefined;

@@ -1,5 +1,8 @@
 /** What somebody asks to be built (a spec, plain data that goes into the database), and what it resolved to. */
 import type { AppSettings } from '../config/app-settings.ts';
+import type { CommitInfo } from '../git/commit-info.ts';
+
+export type { CommitInfo };
 
 /** Credentials are never part of a spec: it is stored, shown and hashed. They travel beside it (see `SourceCredentials`). */
 export type SourceSpec =
@@ -75,13 +78,4 @@ export interface Source extends AsyncDisposable {
   /** Which template built it, where there was no Nix file. */
   readonly template?: string;
   readonly settings: AppSettings;
-}
-
-export interface CommitInfo {
-  readonly sha: string;
-  readonly message: string;
-  readonly author: string;
-  readonly authorEmail: string;
-  /** ISO 8601. */
-  readonly date: string;
 }

@@ -1,8 +1,10 @@
 /** Repositories and folders for tests about git. */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isKilnError, type ErrorCode } from '../../src/base/error.ts';
 
 export interface TestFolder extends Disposable {
   readonly path: string;
@@ -58,4 +60,16 @@ export function makeRepository(path: string): { readonly path: string; readonly 
   git(path, 'checkout', '-q', 'main');
   const third = commit(path, { 'README.md': 'three\n' }, 'Third\n\nWith a body: ü');
   return { path, commits: [first, second, third] };
+}
+
+/** Waits for a failure with this code and gives its message, place and hint in one text. */
+export async function failure(work: Promise<unknown>, code: ErrorCode): Promise<string> {
+  const error = await work.then(
+    () => assert.fail('it did not fail'),
+    (reason: unknown) => reason,
+  );
+  assert.ok(isKilnError(error), String(error));
+  assert.equal(error.code, code, `${error.message} ${error.where}`);
+  assert.ok(error.hint, error.message);
+  return `${error.message} | ${error.where ?? ''} | ${error.hint}`;
 }
