@@ -22,6 +22,11 @@ export async function findOciRuntime(run: SetupRun = {}): Promise<OciRuntime | u
     const version = path === undefined ? undefined : await runtimeVersion(path, run);
     if (path !== undefined && version !== undefined) return { name, path, version };
   }
+  return await findInstalledCrun(run);
+}
+
+/** The crun that Kiln installed for itself. */
+export async function findInstalledCrun(run: SetupRun = {}): Promise<OciRuntime | undefined> {
   const prefix = await findPrefix(CRUN_PREFIX, run.env);
   return prefix === undefined ? undefined : await crunOf(prefix.directory, run);
 }
