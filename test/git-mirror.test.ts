@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -123,6 +124,35 @@ test('a mirror broken by a killed process or a bad disk is repaired or made anew
     damage();
     await clone();
   }
+});
+
+test('a process killed in the middle of a fetch leaves a mirror that the next one can use', async () => {
+  using folder = testFolder();
+  const { path, commits } = makeRepository(join(folder.path, 'origin'));
+  let victim: ChildProcess | undefined;
+  let posts = 0;
+  await using server = await startGitHttpServer(path, {
+    onRequest: (request) => {
+      // The second POST is the fetch; the first lists the refs.
+      if (request.method === 'POST' && victim !== undefined && ++posts === 2) victim.kill('SIGKILL');
+    },
+  });
+  const mirrorDir = join(folder.path, 'mirrors');
+  const modules = ['clone-repository', 'git-url'].map(
+    (name) => new URL(`../src/git/${name}.ts`, import.meta.url).href,
+  );
+  const program = `
+    const { cloneRepository } = await import(${JSON.stringify(modules[0])});
+    const { parseGitUrl } = await import(${JSON.stringify(modules[1])});
+    await cloneRepository(parseGitUrl(${JSON.stringify(server.url)}), ${JSON.stringify(join(folder.path, 'killed'))},
+      { policy: { allowLoopback: true }, mirrorDir: ${JSON.stringify(mirrorDir)} });`;
+  victim = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'ignore' });
+  const signal = await new Promise((resolve) => victim?.on('close', (_code, name) => resolve(name)));
+  assert.equal(signal, 'SIGKILL');
+  victim = undefined;
+  const options = { policy: { allowLoopback: true }, mirrorDir };
+  const result = await cloneRepository(parseGitUrl(server.url), join(folder.path, 'clone'), options);
+  assert.equal(result.commit.sha, commits[2]);
 });
 
 test('clones of one address at the same time share one mirror', async () => {

@@ -114,7 +114,9 @@ async function runRemote(args: readonly string[], run: RemoteRun): Promise<Proce
     onLine: (line, stream) => {
       // A line of progress holds all its steps, with carriage returns between; the last one is what counts.
       const shown = stream === 'stderr' ? line.split('\r').findLast((part) => part.trim() !== '') : undefined;
-      if (shown !== undefined) access.onProgress?.(redact(shown, secrets));
+      // Which refs moved in Kiln's own name space says nothing to people.
+      if (shown !== undefined && !/^(?:From | [*+t=!-]? )/.test(shown))
+        access.onProgress?.(redact(shown, secrets));
     },
   }).catch((error: unknown) => {
     throw describeEnd(error, url, timeoutMs);
