@@ -3,6 +3,7 @@ import { closestMatches } from '../../base/closest-match.ts';
 import { KilnError } from '../../base/error.ts';
 import { goTemplate } from './go.ts';
 import { nodeTemplate } from './node.ts';
+import { pythonTemplate } from './python.ts';
 import { staticSiteTemplate } from './static-site.ts';
 import type { Template } from './template.ts';
 
@@ -12,7 +13,7 @@ export interface TemplateSummary {
   readonly description: string;
 }
 
-const TEMPLATES: readonly Template[] = [nodeTemplate, goTemplate, staticSiteTemplate];
+const TEMPLATES: readonly Template[] = [nodeTemplate, pythonTemplate, goTemplate, staticSiteTemplate];
 
 export function listTemplates(): readonly TemplateSummary[] {
   return TEMPLATES.map(({ name, title, description }) => ({ name, title, description }));

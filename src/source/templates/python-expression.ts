@@ -1,0 +1,108 @@
+/** Writes the Nix expression of template `python`. */
+import { dependencyExpression } from '../dependencies/dependency-set.ts';
+import { nixLines, nixString } from '../nix-text.ts';
+import { execLine } from './start-script.ts';
+import type { DependencySet } from './template.ts';
+
+export interface PythonExpressionOptions {
+  readonly name: string;
+  readonly version: string;
+  /** `3.13`. */
+  readonly python: string;
+  readonly set: DependencySet | undefined;
+  readonly requirements: readonly string[];
+  /** The application is a package that is installed beside its files. */
+  readonly installsProject: boolean;
+  readonly start: string;
+  readonly command?: string;
+  readonly test?: string;
+}
+
+export function pythonExpression(options: PythonExpressionOptions): string {
+  const { name, set, python } = options;
+  return `# Written by Kiln (template python).
+{ pkgs ? import <nixpkgs> { }, src ? ./. }:
+let
+  python = pkgs.python${python.replace('.', '')} or pkgs.python3;
+${set === undefined ? '' : `  packages = ${dependencyExpression(set, '  ')};\n`}in
+pkgs.stdenv.mkDerivation {
+  pname = ${nixString(name)};
+  version = ${nixString(options.version.replace(/[^\w.+-]/g, '-'))};
+  src = builtins.path { path = src; name = "source"; };
+  nativeBuildInputs = [ python pkgs.patchelf ];
+  inherit python;
+${set === undefined ? '' : '  inherit packages;\n'}  bash = pkgs.bash;
+  libraries = [ pkgs.stdenv.cc.cc.lib pkgs.zlib ];
+  dontConfigure = true;
+  dontBuild = true;
+  dontStrip = true;
+  dontPatchELF = true;
+  dontPatchShebangs = true;
+  installPhase = ${nixLines(installLines(options), '  ')};
+  meta.mainProgram = ${nixString(name)};
+}
+`;
+}
+
+function installLines(options: PythonExpressionOptions): string {
+  const { name, start } = options;
+  return [
+    'runHook preInstall',
+    'export HOME=$TMPDIR PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1',
+    `app=$out/lib/${name}`,
+    'mkdir -p $out/bin $app',
+    ...(options.set === undefined ? ['environment=$python'] : installWheels(options)),
+    'cp -R . $app/',
+    'cd $app',
+    'export PATH=$environment/bin:$PATH',
+    ...(options.command === undefined ? [] : [options.command]),
+    ...(options.test === undefined ? [] : [options.test]),
+    'find $out -name __pycache__ -type d -prune -exec rm -rf {} +',
+    '# Compiled once here: the store is read-only, and hashes instead of times keep it the same everywhere.',
+    'python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash $out/lib > /dev/null || true',
+    `cat > $out/bin/${name} <<'START'`,
+    '#!@bash@/bin/bash',
+    `cd @app@`,
+    'export PATH=@environment@/bin:@python@/bin${PATH:+:$PATH} PYTHONPATH=@app@:@app@/src${PYTHONPATH:+:$PYTHONPATH}',
+    'export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PORT="${PORT:-8000}"',
+    execLine(start.replace(/^python(3(\.\d+)?)? /, 'python3 ')),
+    'START',
+    `sed -i -e "s|@app@|$app|g" -e "s|@environment@|$environment|" -e "s|@python@|$python|" -e "s|@bash@|$bash|" $out/bin/${name}`,
+    `chmod 755 $out/bin/${name}`,
+    'runHook postInstall',
+  ].join('\n');
+}
+
+function installWheels(options: PythonExpressionOptions): readonly string[] {
+  const names = options.requirements.map((line) => line.replace(/ --hash=\S+/g, ''));
+  const pip =
+    '$TMPDIR/pip/bin/python -m pip --python $environment/bin/python3 install --quiet --no-compile --no-warn-script-location --find-links $packages';
+  return [
+    `environment=$out/lib/${options.name}-environment`,
+    'python3 -m venv $TMPDIR/pip',
+    'python3 -m venv --without-pip $environment',
+    `cat > $TMPDIR/requirements.txt <<'LINES'`,
+    ...names,
+    'LINES',
+    `${pip} --requirement $TMPDIR/requirements.txt`,
+    ...(options.installsProject
+      ? [
+          'python3 -m venv $TMPDIR/build-tools',
+          'for wheel in $packages/*.whl; do $TMPDIR/pip/bin/python -m pip --python $TMPDIR/build-tools/bin/python3 install --quiet --no-deps --no-compile $wheel; done',
+          '$TMPDIR/build-tools/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $TMPDIR/project .',
+          '$TMPDIR/pip/bin/python -m pip --python $environment/bin/python3 install --quiet --no-deps --no-compile $TMPDIR/project/*.whl',
+          'rm -rf build *.egg-info',
+        ]
+      : []),
+    'find $environment -name direct_url.json -delete',
+    '# Wheels carry libraries for any Linux; those of the C++ compiler and zlib they expect from the system.',
+    'search=$(for library in $libraries; do echo -n "$library/lib:"; done)',
+    `find $environment -type f -name '*.so*' | while read -r file; do`,
+    '  if patchelf --print-needed "$file" 2> /dev/null | grep -q -E "^(libstdc[+][+]|libgcc_s|libz)[.]so"; then patchelf --add-rpath "${search%:}" "$file"; fi',
+    'done',
+    'loader=$(patchelf --print-interpreter $(readlink -f $python/bin/python3))',
+    `find $environment/bin -type f | while read -r file; do`,
+    '  case "$(patchelf --print-interpreter "$file" 2> /dev/null)" in /lib*) patchelf --set-interpreter "$loader" "$file" ;; esac',
+    'done',
+  ];
+}
