@@ -38,6 +38,7 @@ export class ImageTree {
     while (pending.length > 0) {
       const [part = '', ...rest] = pending;
       pending = rest;
+      if (current?.kind !== 'directory') return undefined;
       if (part === '.') continue;
       if (part === '..') {
         done = done.slice(0, Math.max(0, done.lastIndexOf('/')));
@@ -45,7 +46,7 @@ export class ImageTree {
         continue;
       }
       const next = this.#look(`${done}/${part}`);
-      if (next === undefined || current?.kind !== 'directory') return undefined;
+      if (next === undefined) return undefined;
       if (next.target === undefined) {
         done = `${done}/${part}`;
         current = next.file;

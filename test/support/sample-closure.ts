@@ -80,8 +80,9 @@ async function writeOne(at: string, content: string | Buffer): Promise<number> {
     await symlink(content.slice(2), at);
     return 100;
   }
-  const executable = typeof content === 'string' && content.startsWith('x:');
-  await writeFile(at, executable ? String(content).slice(2) : content);
+  const bytes = Buffer.from(content);
+  const executable = bytes.toString('latin1', 0, 2) === 'x:';
+  await writeFile(at, executable ? bytes.subarray(2) : bytes);
   await chmod(at, executable ? 0o555 : 0o444);
   return (await lstat(at)).size + 100;
 }
