@@ -69,7 +69,11 @@ function builderFailed(
           : 'failed';
   return new KilnError('build-failed', `Building ${name} failed: its builder ${reason}${inPhase(phase)}`, {
     where,
-    hint: builderHint(drvPath, { output, signal: signal?.[1], silent: lines.length === 0 }),
+    hint: builderHint(drvPath, {
+      output,
+      killed: signal?.[1] === '9' || code === '137',
+      silent: lines.length === 0,
+    }),
     fields: {
       drvPath,
       ...(code === undefined ? {} : { exitCode: Number(code) }),
@@ -85,12 +89,12 @@ function builderHint(
   drvPath: StorePath,
   about: {
     readonly output: string | undefined;
-    readonly signal: string | undefined;
+    readonly killed: boolean;
     readonly silent: boolean;
   },
 ): string {
   if (about.output !== undefined) return `The builder must create \`$${about.output}\`, a file or a folder.`;
-  if (about.signal === '9')
+  if (about.killed)
     return 'The machine may have run out of memory; see `dmesg`, or build fewer things at once.';
   if (about.silent)
     return 'It printed nothing; run its commands by hand, or add `set -x` to the build script.';
@@ -167,7 +171,7 @@ function storeFailed({ drvPath, text }: Fault, extra: object): KilnError {
     });
   }
   if (
-    /is not valid|does not exist in the store|path '[^']+' does not exist|no substituter that can build it/.test(
+    /is not valid|does not exist in the store|path '[^']+' does not exist|no substituter that can build it|missing derivation '/.test(
       text,
     )
   ) {

@@ -61,6 +61,8 @@ export function evaluationSettings(options: EvaluationOptions): EvaluationSettin
         ...options.settings,
       },
       env: options.memoryLimit === undefined ? {} : { GC_MAXIMUM_HEAP_SIZE: String(options.memoryLimit) },
+      // The evaluator does not look for signals inside its primitives; nothing is lost when it is killed.
+      graceMs: 500,
       signal: options.signal,
       deadlineMs: options.deadlineMs,
       onEvent: options.onEvent,

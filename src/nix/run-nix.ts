@@ -6,7 +6,7 @@ import { nixEnvironment, type NixInstallation } from './nix-installation.ts';
 
 export interface RunNixOptions extends Pick<
   RunOptions,
-  'cwd' | 'signal' | 'deadlineMs' | 'silenceMs' | 'onStart' | 'stdin'
+  'cwd' | 'signal' | 'deadlineMs' | 'silenceMs' | 'graceMs' | 'onStart' | 'stdin'
 > {
   /** Nix settings; they travel in `NIX_CONFIG`, so that tokens do not show in a process list. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -80,16 +80,7 @@ function runOptions(nix: NixInstallation, options: RunNixOptions): RunOptions {
   const { settings = {}, env = {}, onRawLine: _, ...rest } = options;
   const environment = { ...nixEnvironment(nix), ...env };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value.replaceAll('\n', ' ')}`);
-  const inherited = process.env['NIX_CONFIG'];
+  const inherited = nix.env['NIX_CONFIG'] ?? process.env['NIX_CONFIG'];
   const config = [...(inherited === undefined ? [] : [inherited]), ...lines].join('\n');
-  const { cwd, signal, deadlineMs, silenceMs, onStart, stdin } = rest;
-  return {
-    env: config === '' ? environment : { ...environment, NIX_CONFIG: config },
-    cwd,
-    signal,
-    deadlineMs,
-    silenceMs,
-    onStart,
-    stdin,
-  };
+  return { ...rest, env: config === '' ? environment : { ...environment, NIX_CONFIG: config } };
 }

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly deadlineMs?: number;
   /** Milliseconds without any output until the process tree is ended with `silent-too-long`. */
   readonly silenceMs?: number;
+  /** Milliseconds between SIGTERM and SIGKILL when the tree has to end. Default 5000. */
+  readonly graceMs?: number;
   /** Called for each line of output, in order, without its line feed. */
   readonly onLine?: (line: string, stream: OutputStream) => void;
   /** Bytes of each stream to keep for the result; further output still reaches `onLine`. Default 16 MiB. */
@@ -76,7 +78,7 @@ function supervise(child: ChildProcess, command: string, options: RunOptions): P
     const end = (error: KilnError): void => {
       if (ended !== undefined) return;
       ended = error;
-      if (child.pid !== undefined) void killTree(child.pid, KILL_AFTER_MS);
+      if (child.pid !== undefined) void killTree(child.pid, options.graceMs ?? KILL_AFTER_MS);
     };
     const rearm = (): void => {
       if (options.silenceMs === undefined) return;
