@@ -38,7 +38,24 @@
     ln -sf python3.13 bin/python3
     ln -sf python3.13 bin/python
     [ -e bin/python3.13-config ] && ln -sf python3.13-config bin/python3-config
-    rm -rf lib/python3.13/test lib/python3.13/idlelib lib/python3.13/turtledemo lib/python3.13/config-*/*.a lib/python3.13/EXTERNALLY-MANAGED
+    rm -f bin/idle* bin/pydoc* lib/python3.13/EXTERNALLY-MANAGED lib/python3.13/config-*/*.a lib/libpython3.13.a
+    rm -rf lib/python3.13/test lib/python3.13/idlelib lib/python3.13/turtledemo
+    sed -i -e "s|/usr/share/python-wheels|$out/share/python-wheels|g" -e "s|'/usr/include|'$out/include|g" -e "s|'/usr/lib/[a-z0-9_]*-linux-gnu|'$out/lib|g" -e "s|'/usr'|'$out'|g" \
+      -e "s|x86_64-linux-gnu-gcc|gcc|g" -e "s|x86_64-linux-gnu-g++|g++|g" -e "s|x86_64-linux-gnu-gcc-ar|gcc-ar|g" -e "s|aarch64-linux-gnu-g|g|g" lib/python3.13/_sysconfigdata_*.py
+    mkdir -p share/python-wheels nix-support
+    for need in $needs; do
+      for wheel in "$need"/share/python-wheels/*.whl; do [ -e "share/python-wheels/''${wheel##*/}" ] || ln -s "$wheel" share/python-wheels/; done
+    done
+    # Packages among a build's inputs become importable.
+    cat > nix-support/setup-hook <<'HOOK'
+    _addPythonPath() {
+      addToSearchPath PYTHONPATH "$1/lib/python3.13/site-packages"
+      case $1 in *-python3.13-* | *-python313-*) ;; *) addToSearchPath PYTHONPATH "$1/lib/python3/dist-packages" ;; esac
+    }
+    addEnvHooks 0 _addPythonPath
+    export PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 _PYTHON_HOST_PLATFORM=''${_PYTHON_HOST_PLATFORM:-linux-$(uname -m)}
+    HOOK
+    sed -i 's/^    //' nix-support/setup-hook
   '';
   perl = ''
     rm -f bin/perl5.40*-linux-gnu

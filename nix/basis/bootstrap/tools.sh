@@ -23,7 +23,7 @@ $bb cp $out/bin/patchelf patchelf
 for file in $out/bin/*; do
   [ -L "$file" ] && continue
   [ "$($bb head -c 4 "$file")" = "$($bb printf '\177ELF')" ] || continue
-  "$loader" --library-path $out/lib ./patchelf --set-interpreter "$loader" --force-rpath --set-rpath $out/lib "$file"
+  "$loader" --library-path $out/lib ./patchelf --no-sort --set-interpreter "$loader" --force-rpath --set-rpath $out/lib "$file"
 done
 $bb ln -sf bash $out/bin/sh
 $bb ln -s $bb $out/bin/busybox

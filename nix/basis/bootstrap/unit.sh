@@ -100,7 +100,7 @@ for link in "${!linkTarget[@]}"; do
   fi
 done
 
-# --- programs and libraries
+# --- programs and libraries. --no-sort, because patchelf 0.18 breaks programs at fixed addresses when it sorts their headers.
 declare -A libraryDir
 findLibrary() {
   local name=$1 prefix file
@@ -150,9 +150,9 @@ if [ "$unit" != glibc ]; then
     mode=$(stat -c %a "$file")
     chmod u+w "$file"
     if [ -n "$interpreter" ]; then
-      patchelf --set-interpreter "$loader" --set-rpath "$rpath" "$file"
+      patchelf --no-sort --set-interpreter "$loader" --set-rpath "$rpath" "$file"
     elif [ -n "$rpath" ]; then
-      patchelf --set-rpath "$rpath" "$file"
+      patchelf --no-sort --set-rpath "$rpath" "$file"
     fi
     chmod "$mode" "$file"
   done < <(find . -type f \( -perm /111 -o -name '*.so' -o -name '*.so.*' \) ! -name '*.ko*' -printf '%P\0')

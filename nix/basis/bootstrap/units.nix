@@ -28,11 +28,12 @@ let
     } // {
       inherit version;
       pname = name;
+      needNames = needs;
       meta = { description = "Debian's ${toString debs}"; mainProgram = name; };
     };
 
   fixups = import ./fixups.nix;
-  isDevelopment = name: builtins.match ".*-dev" name != null && name != "glibc-dev";
+  isDevelopment = name: builtins.match ".*-(multi)?dev" name != null && name != "glibc-dev";
   safe = name: builtins.replaceStrings [ ":" "~" ] [ "-" "-" ] name;
   units = builtins.mapAttrs unit locked.units;
 in

@@ -2,6 +2,7 @@
 { lib, units, sources }:
 self:
 let
+  python = self.callPackage ./python.nix { inherit units; };
   callNode = attribute: self.callPackage ./nodejs.nix { inherit sources attribute; gccLib = units.gcc-lib; };
   npmProgram = attribute: self.callPackage ./npm-program.nix { inherit sources attribute; };
 in
@@ -30,4 +31,43 @@ in
   pnpm_10 = self.pnpm;
   corepack = npmProgram "corepack";
   typescript = npmProgram "typescript";
+
+  python313 = python;
+  python3 = self.python313;
+  python = self.python3;
+  python3Full = self.python3;
+  python3Minimal = self.python3;
+  python3Packages = self.python3.pkgs;
+  python313Packages = self.python3.pkgs;
+
+  go = self.runCommandLocal "go-${units.go.version}"
+    {
+      pname = "go";
+      inherit (units.go) version;
+      passthru = { GOOS = "linux"; };
+      meta.mainProgram = "go";
+      setupHook = self.writeText "go-setup-hook" ''
+        export GOTOOLCHAIN=local GOFLAGS=''${GOFLAGS--mod=mod} GOCACHE=''${GOCACHE-$TMPDIR/go-cache} GOPATH=''${GOPATH-$TMPDIR/go} GOTELEMETRY=off
+      '';
+    } ''
+    mkdir -p $out/bin $out/nix-support
+    for tool in go gofmt; do ln -s ${units.go}/lib/go-1.24/bin/$tool $out/bin/$tool; done
+    ln -s ${units.go}/lib/go-1.24 $out/share
+    cp $setupHook $out/nix-support/setup-hook
+  '';
+  go_1_24 = self.go;
+  buildGoModule = self.callPackage ./go-module.nix { };
+  buildGo124Module = self.buildGoModule;
+
+  git = self.runCommandLocal "git-${units.git.version}"
+    { pname = "git"; inherit (units.git) version; nativeBuildInputs = [ self.makeWrapper ]; meta.mainProgram = "git"; } ''
+    mkdir -p $out/bin
+    ln -s ${units.git}/libexec ${units.git}/share $out/
+    # The folders that Debian compiled in.
+    for program in git git-upload-pack git-receive-pack git-upload-archive git-shell; do
+      makeWrapper ${units.git}/bin/$program $out/bin/$program --set-default GIT_EXEC_PATH ${units.git}/lib/git-core --set-default GIT_TEMPLATE_DIR ${units.git}/share/git-core/templates
+    done
+  '';
+  gitMinimal = self.git;
+  buildNpmPackage = self.callPackage ./npm-package.nix { };
 }

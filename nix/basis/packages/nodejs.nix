@@ -1,5 +1,5 @@
 # The project's own Node binary from the npm registry, made to run from the store, with the npm that its line ships.
-{ lib, stdenvNoCC, glibc, bash, gccLib, sources, attribute, withNpm ? true }:
+{ lib, stdenvNoCC, runCommandLocal, glibc, gccLib, sources, attribute, withNpm ? true }:
 let
   locked = sources.locked.npm.${attribute};
   # npm 11 does not support Node 20.
@@ -11,18 +11,17 @@ stdenvNoCC.mkDerivation (finalAttrs: {
   src = sources.npm attribute;
   npm = if withNpm then sources.npm npmAttribute else null;
   corepack = if withNpm then sources.npm "corepack" else null;
-  buildInputs = [ bash ];
   dontConfigure = true;
   dontBuild = true;
+  dontPatchShebangs = true;
   dontStrip = true;
   dontPatchELF = true;
   installPhase = ''
     runHook preInstall
     mkdir -p $out/bin
     install -m755 bin/node $out/bin/node
-    patchelf --set-interpreter "$(echo ${glibc}/lib/ld-linux*)" --set-rpath ${glibc}/lib:${gccLib}/lib $out/bin/node
+    patchelf --no-sort --set-interpreter "$(echo ${glibc}/lib/ld-linux*)" --set-rpath ${glibc}/lib:${gccLib}/lib $out/bin/node
     if [ -n "$npm" ]; then
-      cp -r include $out/
       for tool in npm corepack; do
         mkdir -p $out/lib/node_modules/$tool
         tar xf "''${!tool}" -C $out/lib/node_modules/$tool --strip-components=1 --no-same-owner
@@ -33,10 +32,19 @@ stdenvNoCC.mkDerivation (finalAttrs: {
       ln -s ../lib/node_modules/npm/bin/npx-cli.js $out/bin/npx
       ln -s ../lib/node_modules/corepack/dist/corepack.js $out/bin/corepack
       chmod +x $out/lib/node_modules/npm/bin/*.js $out/lib/node_modules/corepack/dist/*.js
-      export PATH=$out/bin:$PATH
+      # Only these: npm's own shell scripts are for installed systems, and would bring a shell into every image.
+      grep -rlIZ -m1 '^#! */usr/bin/env node' $out/lib | xargs -0 sed -i "1s|.*|#!$out/bin/node|"
     fi
     runHook postInstall
   '';
-  passthru = { pkgs = { }; python = null; libv8 = null; };
+  passthru = {
+    pkgs = { };
+    python = null;
+    # For native add-ons: `npm_config_nodedir = nodejs.headers`.
+    headers = runCommandLocal "node-headers-${locked.version}" { } ''
+      mkdir -p $out
+      tar xf ${sources.npm attribute} -C $out --strip-components=1 package/include
+    '';
+  };
   meta = { description = "JavaScript runtime"; homepage = "https://nodejs.org"; license = lib.licenses.mit; mainProgram = "node"; platforms = lib.platforms.linux; };
 })

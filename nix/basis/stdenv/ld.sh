@@ -47,7 +47,7 @@ if [ -z "$static" ]; then
           done
         done ;;
     esac
-    [ -n "$file" ] && isElf "$file" && files+=("$file")
+    [ -f "$file" ] && isElf "$file" && files+=("$file")
   done
   if [ ${#files[@]} -gt 0 ]; then
     while IFS= read -r real; do

@@ -53,7 +53,8 @@ let
         else throw "mkDerivation needs name, or pname and version";
       clean = builtins.filter (x: x != null && x != [ ] && x != false);
       inputs = key: lib.flatten (clean (lib.flatten (attrs.${key} or [ ])));
-      listOf = list: lib.concatMap (x: if x == null || x == false then [ ] else [ (lib.getDev x) ]) (lib.flatten list);
+      # The development output and the programs.
+      listOf = list: lib.concatMap (x: if x == null || x == false then [ ] else if x ? dev && !(x.outputSpecified or false) then [ (lib.getBin x) x.dev ] else [ x ]) (lib.flatten list);
       given = builtins.removeAttrs attrs removed;
       structured = attrs.__structuredAttrs or false;
       env = builtins.mapAttrs (_: v: if builtins.isBool v then lib.optionalString v "1" else v) (attrs.env or { });

@@ -91,7 +91,7 @@ substituteAllInPlace() { substituteAll "$1" "$1.substituted"; mv "$1.substituted
 
 # Points `#!` lines to the programs of PATH, which holds what the build was given.
 patchShebangs() {
-  local file line program argument rest found
+  local file line program argument rest found count=0
   while [ $# -gt 0 ] && [[ $1 == --* ]]; do shift; done
   while IFS= read -r -d '' file; do
     isScript "$file" || continue
@@ -110,8 +110,10 @@ patchShebangs() {
     [ -w "$file" ] || chmod u+w "$file"
     sed -i "1s|.*|#!$found${argument:+ ${argument# }}|" "$file"
     touch -d "@$time" "$file"
-    echo "$file: interpreter directive changed from \"${line}\" to \"#!$found${argument:+ $argument}\""
+    count=$((count + 1))
+    if [ "$count" -le 5 ]; then echo "$file: interpreter directive changed from \"${line}\" to \"#!$found${argument:+ $argument}\""; fi
   done < <(find "$@" -type f -perm -0100 -print0 2>/dev/null)
+  if [ "$count" -gt 5 ]; then echo "and $((count - 5)) more interpreter directives below $*"; fi
 }
 
 # --- dependencies
@@ -151,7 +153,7 @@ if [ -n "${cc:-}" ]; then
   export CC=gcc CXX=g++ AR=ar LD=ld RANLIB=ranlib STRIP=strip NM=nm OBJCOPY=objcopy OBJDUMP=objdump READELF=readelf AS=as
 fi
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800}
-export CONFIG_SHELL=$shell SHELL=$shell TZ=UTC LC_ALL=${LC_ALL:-C.UTF-8} ZERO_AR_DATE=1
+export CONFIG_SHELL=$shell SHELL=$shell TZ=UTC ZERO_AR_DATE=1
 export NIX_STORE=${NIX_STORE:-/nix/store} NIX_BUILD_CORES=${NIX_BUILD_CORES:-1}
 if [ "$NIX_BUILD_CORES" = 0 ]; then NIX_BUILD_CORES=$(PATH=$_basePath nproc); fi
 : "${outputs:=out}"
