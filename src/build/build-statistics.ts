@@ -90,3 +90,14 @@ export async function cleanUpBuilds(db: Queryable, cleanUp: CleanUp): Promise<st
 function percent(part: number, whole: number): number {
   return whole === 0 ? 0 : Math.round((part / whole) * 1000) / 10;
 }
+
+/** Store paths that successful builds needed: found where they ran, or made (built or substituted) for them. */
+export async function readReuse(db: Queryable): Promise<{ readonly found: number; readonly made: number }> {
+  const [row] = await db.query<{ needed: number; made: number }>(
+    `select coalesce(sum((details->>'closurePaths')::bigint), 0)::bigint as needed,
+       coalesce(sum((details->>'built')::bigint + (details->>'substituted')::bigint), 0)::bigint as made
+     from builds where status = 'success' and details ? 'closurePaths'`,
+  );
+  const { needed = 0, made = 0 } = row ?? {};
+  return { found: Math.max(0, needed - made), made };
+}

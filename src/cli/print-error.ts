@@ -9,7 +9,11 @@ export function printFailure(terminal: Terminal, failure: Failure): void {
   }
   if (failure.hint !== undefined) {
     const [first = '', ...rest] = failure.hint.split('\n');
-    lines.push('', `${terminal.style(['cyan', 'bold'], 'hint:')} ${first}`, ...rest.map((line) => `      ${line}`));
+    lines.push(
+      '',
+      `${terminal.style(['cyan', 'bold'], 'hint:')} ${first}`,
+      ...rest.map((line) => `      ${line}`),
+    );
   }
   terminal.write(`${lines.join('\n')}\n`);
 }

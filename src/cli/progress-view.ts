@@ -41,7 +41,8 @@ export class ProgressView implements Disposable {
     const startedAt = begins ? performance.now() : (before?.startedAt ?? performance.now());
     this.#steps.set(line.name, { ...line, startedAt });
     if (this.#terminal.live) return;
-    if (begins || (line.status !== 'running' && before?.status !== line.status)) this.#terminal.write(`${this.#format(line)}\n`);
+    if (begins || (line.status !== 'running' && before?.status !== line.status))
+      this.#terminal.write(`${this.#format(line)}\n`);
   }
 
   /** A line above the steps, e.g. from the log. */
@@ -73,7 +74,8 @@ export class ProgressView implements Disposable {
 
   #format(step: StepLine, startedAt?: number): string {
     const { style, columns } = this.#terminal;
-    const elapsed = step.status === 'running' && startedAt !== undefined ? performance.now() - startedAt : step.durationMs;
+    const elapsed =
+      step.status === 'running' && startedAt !== undefined ? performance.now() - startedAt : step.durationMs;
     const time = elapsed === undefined || step.status === 'pending' ? '' : formatDuration(elapsed);
     const detailWidth = Math.max(10, columns - NAME_WIDTH - TIME_WIDTH - 4);
     const detail = pad(cut(step.detail, detailWidth), detailWidth);

@@ -20,7 +20,8 @@ export function openTerminal(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv)
     get columns() {
       return stream.columns ?? 100;
     },
-    style: (style, text) => (colours ? styleText([...[style].flat()] as Style[], text, { validateStream: false }) : text),
+    style: (style, text) =>
+      colours ? styleText([...[style].flat()] as Style[], text, { validateStream: false }) : text,
     write: (text) => void stream.write(text),
   };
 }
@@ -43,7 +44,8 @@ export function cut(text: string, width: number): string {
 /** Rows as columns, each as wide as its widest cell; cells of columns in `right` are aligned to the right. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, visibleLength(cell))));
+  for (const row of rows)
+    row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, visibleLength(cell))));
   return rows.map((row) =>
     row
       .map((cell, index) => {

@@ -1,0 +1,85 @@
+/** All that the command line and the pages do, as one interface: in this process or over HTTP, with the same answers. */
+import type { BuildRequest } from '../pipeline/build-request.ts';
+import type { BuildEvent, BuildView, ImageView, LogLineView } from '../pipeline/build-view.ts';
+
+/** Travels beside a request, is never stored with the build and never shown. */
+export interface RequestCredentials {
+  readonly accessToken?: string;
+  /** A private key in OpenSSH's format. */
+  readonly sshKey?: string;
+}
+
+export interface BuildFilter {
+  readonly serviceId?: string;
+  readonly status?: string;
+  /** 1 to 200; default 50. */
+  readonly limit?: number;
+}
+
+export interface LogQuery {
+  readonly attempt?: number;
+  readonly derivation?: string;
+}
+
+export interface ImageListEntry {
+  readonly reference: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly createdAt: string;
+  readonly buildId?: string;
+}
+
+export interface ImageDetails extends ImageView {
+  /** The image configuration as it is in the registry. */
+  readonly config: unknown;
+  readonly startChecks: BuildView['startChecks'];
+  readonly buildId?: string;
+}
+
+export interface Explanation {
+  /** Where the expression comes from: a file of the source, or a template and why it was chosen. */
+  readonly origin: string;
+  readonly expression: string;
+  readonly notes: readonly string[];
+}
+
+export interface CacheStatistics {
+  readonly paths: number;
+  /** Bytes of all NARs. */
+  readonly size: number;
+  readonly hits: number;
+  readonly misses: number;
+  /** Percent of the store paths that builds needed and found. */
+  readonly hitRate: number;
+}
+
+export interface KilnApi extends AsyncDisposable {
+  /** `this process` or the server's URL. */
+  readonly place: string;
+  createBuild(request: BuildRequest, credentials?: RequestCredentials): Promise<BuildView>;
+  getBuild(id: string): Promise<BuildView>;
+  listBuilds(filter?: BuildFilter): Promise<readonly BuildView[]>;
+  /** Everything from the beginning (or after log line `after`) until the build has ended, live. */
+  followBuild(
+    id: string,
+    options: { readonly after?: number; readonly signal: AbortSignal },
+  ): AsyncIterable<BuildEvent>;
+  readLog(id: string, query: LogQuery): AsyncIterable<LogLineView>;
+  cancelBuild(id: string): Promise<BuildView>;
+  retryBuild(id: string): Promise<BuildView>;
+  explainBuild(request: BuildRequest, credentials?: RequestCredentials): Promise<Explanation>;
+  listImages(): Promise<readonly ImageListEntry[]>;
+  /** `NAME`, `NAME:TAG` or `NAME@DIGEST`. */
+  getImage(reference: string): Promise<ImageDetails>;
+  deleteImage(reference: string): Promise<void>;
+  pushImage(
+    reference: string,
+    destination: string,
+  ): Promise<{ readonly digest: string; readonly uploadedBytes: number }>;
+  cacheStatistics(): Promise<CacheStatistics>;
+  /** Removes what no root holds. @returns what was, or with `dryRun` would be, removed */
+  collectGarbage(options: {
+    readonly dryRun: boolean;
+    readonly olderThanDays?: number;
+  }): Promise<{ readonly paths: number; readonly freedBytes: number }>;
+}

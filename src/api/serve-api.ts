@@ -1,0 +1,103 @@
+/** The JSON API below `/api/v1`, answered by a `KilnApi`. Live events are server-sent events. */
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { KilnError } from '../base/error.ts';
+import { parseBuildRequest } from '../pipeline/build-request.ts';
+import type { BuildEvent } from '../pipeline/build-view.ts';
+import type { KilnApi } from './kiln-api.ts';
+
+const credentialsSchema = z
+  .strictObject({ accessToken: z.string().optional(), sshKey: z.string().optional() })
+  .optional();
+const filterSchema = z.object({
+  serviceId: z.string().optional(),
+  status: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(200).optional(),
+});
+const logSchema = z.object({
+  attempt: z.coerce.number().int().min(1).optional(),
+  derivation: z.string().optional(),
+});
+const referenceSchema = z.object({ reference: z.string().min(1) });
+const pushSchema = z.strictObject({ reference: z.string().min(1), destination: z.string().min(1) });
+const garbageSchema = z.strictObject({ dryRun: z.boolean(), olderThanDays: z.number().min(0).optional() });
+
+const HEARTBEAT_MS = 15_000;
+
+export function serveApi(app: FastifyInstance, kiln: KilnApi): void {
+  const root = '/api/v1';
+  const id = (request: FastifyRequest): string => (request.params as { id: string }).id;
+  app.get(`${root}/builds`, (request) => kiln.listBuilds(parse(filterSchema, request.query)));
+  app.post(`${root}/builds`, async (request, reply) => {
+    const { credentials, ...build } = parse(z.looseObject({ credentials: credentialsSchema }), request.body);
+    return reply.code(201).send(await kiln.createBuild(parseBuildRequest(build), credentials));
+  });
+  app.post(`${root}/builds/explain`, (request) => {
+    const { credentials, ...build } = parse(z.looseObject({ credentials: credentialsSchema }), request.body);
+    return kiln.explainBuild(parseBuildRequest(build), credentials);
+  });
+  app.get(`${root}/builds/:id`, (request) => kiln.getBuild(id(request)));
+  app.post(`${root}/builds/:id/cancel`, (request) => kiln.cancelBuild(id(request)));
+  app.post(`${root}/builds/:id/retry`, (request) => kiln.retryBuild(id(request)));
+  app.get(`${root}/builds/:id/events`, (request, reply) => sendEvents(kiln, id(request), request, reply));
+  app.get(`${root}/builds/:id/log`, (request, reply) => {
+    const lines = kiln.readLog(id(request), parse(logSchema, request.query));
+    return reply.type('application/x-ndjson').send(Readable.from(jsonLines(lines)));
+  });
+  app.get(`${root}/images`, () => kiln.listImages());
+  app.get(`${root}/image`, (request) => kiln.getImage(parse(referenceSchema, request.query).reference));
+  app.delete(`${root}/image`, async (request, reply) => {
+    await kiln.deleteImage(parse(referenceSchema, request.query).reference);
+    return reply.code(204).send();
+  });
+  app.post(`${root}/images/push`, (request) => {
+    const { reference, destination } = parse(pushSchema, request.body);
+    return kiln.pushImage(reference, destination);
+  });
+  app.get(`${root}/cache/statistics`, () => kiln.cacheStatistics());
+  app.post(`${root}/cache/gc`, (request) => kiln.collectGarbage(parse(garbageSchema, request.body)));
+}
+
+/** Each log event carries its sequence number as `id`, so `Last-Event-ID` goes on after the last line that was seen. */
+async function sendEvents(
+  kiln: KilnApi,
+  id: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  await kiln.getBuild(id); // an unknown build is a plain 404, not a broken stream
+  const after = Number(request.headers['last-event-id'] ?? 0);
+  const gone = new AbortController();
+  request.raw.on('close', () => gone.abort());
+  const events = kiln.followBuild(id, { signal: gone.signal, ...(after > 0 ? { after } : {}) });
+  reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no').type('text/event-stream');
+  const stream = Readable.from(serverSentEvents(events));
+  const heartbeat = setInterval(() => stream.push(': still here\n\n'), HEARTBEAT_MS);
+  stream.on('close', () => {
+    clearInterval(heartbeat);
+    gone.abort();
+  });
+  return await reply.send(stream);
+}
+
+async function* serverSentEvents(events: AsyncIterable<BuildEvent>): AsyncGenerator<string> {
+  for await (const event of events) {
+    const sequence = event.type === 'log' ? `id: ${event.line.sequence}\n` : '';
+    yield `${sequence}event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+  }
+}
+
+async function* jsonLines(values: AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const value of values) yield `${JSON.stringify(value)}\n`;
+}
+
+function parse<T>(schema: z.ZodType<T>, input: unknown): T {
+  const result = schema.safeParse(input ?? {});
+  if (result.success) return result.data;
+  throw new KilnError('invalid-input', 'this request cannot be used', {
+    where: result.error.issues
+      .map((issue) => `${issue.path.join('.') || 'request'}: ${issue.message}`)
+      .join('\n'),
+  });
+}

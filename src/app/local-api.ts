@@ -1,0 +1,333 @@
+/** Kiln's functions in this process, over its own database, store and registry. */
+import { EventEmitter } from 'node:events';
+import type {
+  BuildFilter,
+  Explanation,
+  ImageDetails,
+  ImageListEntry,
+  KilnApi,
+  LogQuery,
+  RequestCredentials,
+} from '../api/kiln-api.ts';
+import type { RepositoryName } from '../base/brand.ts';
+import { KilnError } from '../base/error.ts';
+import { cancelBuild, enqueueBuild, retryBuild } from '../build/build-queue.ts';
+import { listBuilds } from '../build/build-queries.ts';
+import type { BuildStatus } from '../build/build-record.ts';
+import { readLog } from '../build/read-log.ts';
+import { readBuildState } from '../build/watch-build.ts';
+import { queuePlaces } from '../build/queue-queries.ts';
+import { startBuildWorker, type BuildWorker } from '../build/build-worker.ts';
+import type { ImageSummary } from '../catalog/image-details.ts';
+import { parseImageConfig } from '../oci/image-config.ts';
+import { parseReference } from '../oci/reference.ts';
+import { explainSource } from '../source/explain-source.ts';
+import { createExecuteBuild } from '../pipeline/execute-build.ts';
+import { followBuild } from '../pipeline/follow-build.ts';
+import { slugOf } from '../pipeline/image-name.ts';
+import { START_CHECK, storePathsOf } from '../pipeline/make-image.ts';
+import type { BuildRequest } from '../pipeline/build-request.ts';
+import type { BuildView, LogLineView } from '../pipeline/build-view.ts';
+import { sourceContextOf } from '../pipeline/source-context.ts';
+import { viewBuild, viewLine } from '../pipeline/view-build.ts';
+import type { StartCheckResult } from '../image/start-check.ts';
+import type { SourceCredentials } from '../source/source-context.ts';
+import { collectGarbage, readCacheStatistics } from './cache-functions.ts';
+import type { Kiln } from './open-kiln.ts';
+import {
+  createPipelineServices,
+  ownRegistry,
+  pushFromCatalog,
+  toSourceCredentials,
+} from './pipeline-services.ts';
+
+export interface LocalApiOptions {
+  /** False where requests come over the network. Default true. */
+  readonly local?: boolean;
+}
+
+const ACTIVITY = 'activity';
+
+export function createLocalApi(kiln: Kiln, options: LocalApiOptions = {}): LocalApi {
+  return new LocalApi(kiln, options.local ?? true);
+}
+
+export class LocalApi implements KilnApi {
+  readonly place = 'this process';
+  readonly #kiln: Kiln;
+  readonly #local: boolean;
+  readonly #activity = new EventEmitter({ captureRejections: true }).setMaxListeners(0);
+  /** Secrets of requests, until their build has ended. */
+  readonly #credentials = new Map<string, SourceCredentials>();
+  #worker: Promise<BuildWorker> | undefined;
+
+  constructor(kiln: Kiln, local: boolean) {
+    this.#kiln = kiln;
+    this.#local = local;
+  }
+
+  /** Starts taking builds from the queue; builds that a dead process left behind are dealt with first. */
+  async startWorker(): Promise<BuildWorker> {
+    this.#worker ??= this.#openWorker();
+    return await this.#worker;
+  }
+
+  async createBuild(request: BuildRequest, credentials: RequestCredentials = {}): Promise<BuildView> {
+    if (!this.#local) refuseLocalSources(request);
+    const db = await this.#kiln.db();
+    const { source, options, serviceId, organizationId, ...release } = request;
+    const { build } = await enqueueBuild(
+      db,
+      {
+        serviceId,
+        ...(organizationId === undefined ? {} : { organizationId }),
+        slug: release.name ?? slugOf(source),
+        source,
+        options,
+        settings: release,
+        // Only a service has a newest push; builds from the command line stand for themselves.
+        ...(source.kind === 'git' && serviceId !== 'default'
+          ? { supersedesBranch: source.ref ?? 'HEAD' }
+          : {}),
+      },
+      this.#kiln.clock,
+    );
+    this.#credentials.set(build.id, toSourceCredentials(credentials));
+    await this.startWorker();
+    return await this.getBuild(build.id);
+  }
+
+  async getBuild(id: string): Promise<BuildView> {
+    return await viewBuild(await readBuildState(await this.#kiln.db(), id), await this.#kiln.catalog());
+  }
+
+  async listBuilds(filter: BuildFilter = {}): Promise<readonly BuildView[]> {
+    const db = await this.#kiln.db();
+    const builds = await listBuilds(db, {
+      ...filter,
+      status: checkStatus(filter.status),
+      limit: Math.min(filter.limit ?? 50, 200),
+    });
+    const places = builds.some((build) => build.status === 'pending') ? await queuePlaces(db) : [];
+    return await Promise.all(
+      builds.map((build) =>
+        viewBuild({ build, steps: [], place: places.find((place) => place.buildId === build.id) }),
+      ),
+    );
+  }
+
+  async *followBuild(
+    id: string,
+    options: { readonly after?: number; readonly signal: AbortSignal },
+  ): ReturnType<KilnApi['followBuild']> {
+    const sources = {
+      db: await this.#kiln.db(),
+      catalog: this.#kiln.catalog,
+      activity: (buildId: string, listener: (step: string, text: string) => void) => {
+        const onActivity = (about: string, step: string, text: string): void => {
+          if (about === buildId) listener(step, text);
+        };
+        this.#activity.on(ACTIVITY, onActivity);
+        return () => this.#activity.off(ACTIVITY, onActivity);
+      },
+    };
+    yield* followBuild(sources, id, options);
+  }
+
+  async *readLog(id: string, query: LogQuery): AsyncGenerator<LogLineView> {
+    const db = await this.#kiln.db();
+    const { build } = await readBuildState(db, id);
+    if (build.attempt === 0) return;
+    const selection = { buildId: id, attempt: query.attempt ?? build.attempt };
+    for await (const line of readLog(db, selection)) {
+      if (query.derivation === undefined || line.derivation?.includes(query.derivation) === true)
+        yield viewLine(line);
+    }
+  }
+
+  async cancelBuild(id: string): Promise<BuildView> {
+    await cancelBuild(await this.#kiln.db(), id);
+    return await this.getBuild(id);
+  }
+
+  async retryBuild(id: string): Promise<BuildView> {
+    await retryBuild(await this.#kiln.db(), id);
+    await this.startWorker();
+    return await this.getBuild(id);
+  }
+
+  async explainBuild(request: BuildRequest, credentials: RequestCredentials = {}): Promise<Explanation> {
+    if (!this.#local) refuseLocalSources(request);
+    const services = await this.#services(() => toSourceCredentials(credentials));
+    const context = sourceContextOf(services, 'explain', {
+      signal: this.#kiln.signal,
+      onLine: this.#kiln.onNotice,
+    });
+    const explained = await explainSource(request.source, request.options, context);
+    await using _source = explained.source;
+    return {
+      origin:
+        explained.template === undefined
+          ? `${explained.by}: ${explained.why}`
+          : `template ${explained.template}: ${explained.why}`,
+      expression: explained.expression ?? `# evaluated from ${JSON.stringify(explained.source.installable)}`,
+      notes: [...explained.notes, ...explained.impurities.map((what) => `evaluated every time: ${what}`)],
+    };
+  }
+
+  async listImages(): Promise<readonly ImageListEntry[]> {
+    const images = await (await this.#kiln.catalog()).listImages({ tagged: true });
+    return images.map((image) => this.#listEntry(image));
+  }
+
+  async getImage(reference: string): Promise<ImageDetails> {
+    const catalog = await this.#kiln.catalog();
+    const { repository, tagOrDigest, shown } = this.#parse(reference);
+    const details = await catalog.imageDetails(repository, tagOrDigest);
+    if (details === undefined) throw noImage(reference);
+    const configDigest = details.config?.digest;
+    const blob = configDigest === undefined ? undefined : await catalog.findBlob(repository, configDigest);
+    const chunks: Buffer[] = [];
+    if (blob !== undefined)
+      for await (const chunk of catalog.readBlob(blob, { start: 0, end: blob.size })) chunks.push(chunk);
+    const checks = details.results[START_CHECK];
+    return {
+      reference: shown,
+      digest: details.digest,
+      size: details.size,
+      layers: details.layerList.map((layer) => ({
+        digest: layer.digest,
+        size: layer.size,
+        paths: layer.recipe === undefined ? [] : storePathsOf({ ...layer, recipe: layer.recipe }),
+      })),
+      config: blob === undefined ? undefined : parseImageConfig(Buffer.concat(chunks)),
+      startChecks: Array.isArray(checks) ? (checks as StartCheckResult[]) : undefined,
+    };
+  }
+
+  async deleteImage(reference: string): Promise<void> {
+    const catalog = await this.#kiln.catalog();
+    const { repository, tagOrDigest } = this.#parse(reference);
+    const digest = await catalog.resolve(repository, tagOrDigest);
+    if (digest === undefined) throw noImage(reference);
+    await catalog.deleteManifest(repository, digest);
+  }
+
+  async pushImage(
+    reference: string,
+    destination: string,
+  ): Promise<{ readonly digest: string; readonly uploadedBytes: number }> {
+    const { repository, tagOrDigest } = this.#parse(reference);
+    if ((await (await this.#kiln.catalog()).resolve(repository, tagOrDigest)) === undefined)
+      throw noImage(reference);
+    return await pushFromCatalog(this.#kiln, repository, tagOrDigest, destination, this.#kiln.signal);
+  }
+
+  async cacheStatistics(): ReturnType<KilnApi['cacheStatistics']> {
+    return await readCacheStatistics(this.#kiln);
+  }
+
+  async collectGarbage(options: {
+    readonly dryRun: boolean;
+    readonly olderThanDays?: number;
+  }): ReturnType<KilnApi['collectGarbage']> {
+    return await collectGarbage(this.#kiln, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const worker = await this.#worker?.catch(() => undefined);
+    await worker?.[Symbol.asyncDispose]();
+    await this.#kiln[Symbol.asyncDispose]();
+  }
+
+  async #openWorker(): Promise<BuildWorker> {
+    const services = await this.#services((id) => this.#credentials.get(id) ?? {});
+    const { settings, clock, onNotice } = this.#kiln;
+    const worker = await startBuildWorker({
+      database: services.db,
+      execute: createExecuteBuild(services),
+      limit: settings.limits.concurrentBuilds,
+      logLimitBytes: settings.limits.logSize,
+      clock,
+      onProblem: (what, error) =>
+        onNotice(
+          `problem: ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        ),
+    });
+    const { requeued, failed } = worker.recovered;
+    if (requeued.length > 0) onNotice(`taking up again after a crash: ${requeued.join(', ')}`);
+    if (failed.length > 0) onNotice(`lost in a crash: ${failed.join(', ')}`);
+    return worker;
+  }
+
+  async #services(
+    credentialsOf: (id: string) => SourceCredentials,
+  ): ReturnType<typeof createPipelineServices> {
+    return await createPipelineServices(this.#kiln, {
+      local: this.#local,
+      credentialsOf,
+      onActivity: (buildId, step, text) => void this.#activity.emit(ACTIVITY, buildId, step, text),
+    });
+  }
+
+  #listEntry(image: ImageSummary): ImageListEntry {
+    const buildId = image.tags.find((tag) => tag.startsWith('build-'));
+    const named =
+      image.tags.find((tag) => !tag.startsWith('build-') && !/^\d{8}-\d{6}$/.test(tag)) ??
+      image.tags[0] ??
+      image.digest;
+    return {
+      reference: `${ownRegistry(this.#kiln.settings.listen)}/${image.repository}:${named}`,
+      digest: image.digest,
+      size: image.size,
+      createdAt: image.pushedAt.toISOString(),
+      ...(buildId === undefined ? {} : { buildId }),
+    };
+  }
+
+  #parse(reference: string): {
+    readonly repository: RepositoryName;
+    readonly tagOrDigest: string;
+    readonly shown: string;
+  } {
+    const own = ownRegistry(this.#kiln.settings.listen);
+    const parsed = parseReference(reference);
+    if (parsed.host !== undefined && parsed.host !== own) {
+      throw new KilnError('invalid-name', `${reference} is not in this registry (${own})`, {
+        hint: 'Leave the host out: `kiln images` lists what is here.',
+      });
+    }
+    const tagOrDigest = parsed.digest ?? parsed.tag ?? 'latest';
+    const separator = parsed.digest === undefined ? ':' : '@';
+    return {
+      repository: parsed.repository,
+      tagOrDigest,
+      shown: `${own}/${parsed.repository}${separator}${tagOrDigest}`,
+    };
+  }
+}
+
+function refuseLocalSources(request: BuildRequest): void {
+  const { kind } = request.source;
+  if (kind !== 'directory' && kind !== 'file') return;
+  throw new KilnError('forbidden', `a ${kind} of the server's machine cannot be built over the network`, {
+    hint: 'Commit it to a repository and give its URL, or send the expression itself (kiln build - < FILE).',
+  });
+}
+
+function noImage(reference: string): KilnError {
+  return new KilnError('not-found', `there is no image ${reference}`, {
+    hint: '`kiln images` lists what is here.',
+  });
+}
+
+function checkStatus(status: string | undefined): BuildStatus | undefined {
+  const all = ['pending', 'building', 'success', 'failed', 'cancelled'] as const;
+  if (status === undefined) return undefined;
+  const known = all.find((name) => name === status);
+  if (known === undefined)
+    throw new KilnError('invalid-input', `"${status}" is no state of a build`, {
+      hint: `There are ${all.join(', ')}.`,
+    });
+  return known;
+}

@@ -1,0 +1,53 @@
+/** One listener with the registry and the API, and a worker that builds what is queued. */
+import { KilnError } from '../base/error.ts';
+import { serveApi } from '../api/serve-api.ts';
+import { createHttpServer } from '../http/http-server.ts';
+import { serveRegistry } from '../registry/serve-registry.ts';
+import { createLocalApi } from './local-api.ts';
+import type { Kiln } from './open-kiln.ts';
+
+export interface ServeOptions {
+  /** `address:port` instead of the settings'; port 0 takes a free one. */
+  readonly listen?: string;
+  /** Requests come from the person at this machine alone: local folders may be built. Default false. */
+  readonly local?: boolean;
+}
+
+export interface RunningServer extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** @throws KilnError port-taken, database-unreachable, tool-missing */
+export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<RunningServer> {
+  const server = createHttpServer();
+  const api = createLocalApi(kiln, { local: options.local ?? false });
+  serveRegistry(server.app, { catalog: await kiln.catalog() });
+  serveApi(server.app, api);
+  server.app.get('/healthz', () => ({ status: 'ok' }));
+  server.app.get('/readyz', async () => {
+    await (await kiln.db()).query('select 1');
+    return { status: 'ok' };
+  });
+  const url = await server.listen(
+    options.listen === undefined ? kiln.settings.listen : parseListen(options.listen),
+  );
+  await api.startWorker();
+  return {
+    url,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      await api[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function parseListen(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[(?<six>[0-9a-fA-F:]+)\]|(?<host>[^:]*)):(?<port>\d{1,5})$/.exec(text);
+  const { six, host = '', port } = match?.groups ?? {};
+  if (port === undefined || Number(port) > 65_535) {
+    throw new KilnError('usage', `${text} is no address to listen on`, {
+      hint: 'Write ADDRESS:PORT, e.g. 127.0.0.1:5000.',
+    });
+  }
+  return { host: six ?? (host === '' ? '0.0.0.0' : host), port: Number(port) };
+}

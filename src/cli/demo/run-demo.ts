@@ -1,0 +1,3 @@
+export async function runDemo(_context: unknown, _options: unknown): Promise<void> {
+  await Promise.resolve();
+}

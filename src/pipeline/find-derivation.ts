@@ -1,0 +1,91 @@
+/** The dependencies step: source → derivation, by memory or by evaluation, and what building it will need. */
+import type { StorePath } from '../base/brand.ts';
+import { findEvaluation, saveEvaluation } from '../build/reuse-queries.ts';
+import { instantiate } from '../nix/instantiate.ts';
+import { checkSyntax } from '../nix/check-syntax.ts';
+import type { Source, SourceSpec } from '../source/source.ts';
+import { isStorePath, parseStorePath } from '../store/store-path.ts';
+import { choosePackageSet } from './package-set.ts';
+import type { PipelineServices } from './pipeline-services.ts';
+
+export interface FoundDerivation {
+  readonly drvPath: StorePath;
+  /** Output name → path, as far as it is known before the build. The first is the one asked for. */
+  readonly outputs: Readonly<Record<string, StorePath>>;
+  /** No evaluation was needed. */
+  readonly reused: boolean;
+  /** Every output is in the store. */
+  readonly built: boolean;
+}
+
+export interface FindOptions {
+  readonly buildId: string;
+  readonly spec: SourceSpec;
+  readonly packages: 'nixpkgs' | 'basis' | 'auto';
+  readonly signal: AbortSignal;
+  readonly onLine: (line: string) => void;
+  readonly onActivity: (text: string) => void;
+}
+
+/** @throws KilnError syntax-error, evaluation-failed, nix-failed, cancelled */
+export async function findDerivation(
+  services: PipelineServices,
+  source: Source,
+  options: FindOptions,
+): Promise<FoundDerivation> {
+  const { store, db } = services;
+  const known = await findEvaluation(db, source.contentKey);
+  if (known !== undefined && isStorePath(known.drvPath)) {
+    const outputs = parseOutputs(known.outputs);
+    const built = await allValid(services, Object.values(outputs));
+    // Without outputs and without the derivation there is nothing to go on with: it is evaluated again.
+    if (built || (await store.isValid(known.drvPath)))
+      return { drvPath: known.drvPath, outputs, reused: true, built };
+  }
+  options.onActivity('evaluating');
+  const { drvPath, outputName } = await evaluate(services, source, options);
+  const all = await store.derivationOutputs(drvPath);
+  const wanted = all.get(outputName);
+  const outputs = wanted === undefined ? {} : { [outputName]: wanted };
+  await saveEvaluation(db, source.contentKey, { drvPath, outputs });
+  return { drvPath, outputs, reused: false, built: await allValid(services, Object.values(outputs)) };
+}
+
+async function evaluate(
+  services: PipelineServices,
+  source: Source,
+  options: FindOptions,
+): Promise<{ readonly drvPath: StorePath; readonly outputName: string }> {
+  const packages = await choosePackageSet(options.packages, services.env);
+  if (options.spec.kind === 'expression') {
+    await checkSyntax(
+      services.nix,
+      { text: options.spec.expression, displayName: 'expression' },
+      { signal: options.signal },
+    );
+  }
+  // Somebody at their own machine may let their own expression read their own files; nobody else may.
+  const own =
+    options.spec.kind === 'expression' || options.spec.kind === 'directory' || options.spec.kind === 'file';
+  return await instantiate(services.nix, source.installable, {
+    nixPath: { nixpkgs: packages.location },
+    restricted: !(services.allowLocal && own),
+    sourceDirectory: source.directory,
+    gcRoot: services.roots.linkOf(`drv-${options.buildId}`),
+    signal: options.signal,
+    onEvent: (event) => {
+      if (event.type === 'activity') options.onActivity(event.text);
+      if (event.type === 'message' && event.level <= 1) options.onLine(event.text);
+    },
+  });
+}
+
+async function allValid(services: PipelineServices, paths: readonly StorePath[]): Promise<boolean> {
+  if (paths.length === 0) return false;
+  const valid = await Promise.all(paths.map((path) => services.store.isValid(path)));
+  return valid.every(Boolean);
+}
+
+function parseOutputs(outputs: Readonly<Record<string, string>>): Record<string, StorePath> {
+  return Object.fromEntries(Object.entries(outputs).map(([name, path]) => [name, parseStorePath(path)]));
+}

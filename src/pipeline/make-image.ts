@@ -1,0 +1,144 @@
+/** The image step: closure → image in the registry by digest → started. The tag does not move here. */
+import type { OciDigest, RepositoryName, StorePath } from '../base/brand.ts';
+import { KilnError } from '../base/error.ts';
+import { formatBytes } from '../base/units.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { AppSettings } from '../config/app-settings.ts';
+import type { Database } from '../db/database.ts';
+import { buildImage, type BuiltImage } from '../image/build-image.ts';
+import type { ProgramFacts } from '../image/entry-point.ts';
+import { contentOf, expectationOf, portsOf, programOf } from '../image/image-program.ts';
+import type { LayerHasher } from '../image/layer-hasher.ts';
+import { checkStart, type StartCheckResult } from '../image/start-check.ts';
+import { parseImageConfig } from '../oci/image-config.ts';
+import type { Layer } from '../oci/layer-recipe.ts';
+import type { OciRuntime } from '../runtime/oci-runtime.ts';
+import type { Closure } from '../store/closure.ts';
+
+export interface ImageServices {
+  readonly db: Database;
+  readonly catalog: Catalog;
+  readonly hasher: LayerHasher;
+  /** @throws KilnError tool-missing when none works here */
+  readonly runtime: () => Promise<OciRuntime>;
+}
+
+export interface MakeImageInput {
+  readonly closure: Closure;
+  readonly system: string;
+  readonly repository: RepositoryName;
+  readonly settings: AppSettings;
+  readonly program: ProgramFacts;
+  readonly environmentVars: Readonly<Record<string, string>>;
+  readonly freshPlan: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: (text: string) => void;
+  readonly onLog: (line: string) => void;
+}
+
+export interface MadeImage {
+  readonly digest: OciDigest;
+  readonly built: BuiltImage;
+  readonly checks: readonly StartCheckResult[];
+}
+
+/** Kind of the start-up check among the documents that the registry keeps with a manifest. */
+export const START_CHECK = 'start-check';
+
+/** @throws KilnError image-failed, image-does-not-start, and what the parts throw */
+export async function makeImage(services: ImageServices, input: MakeImageInput): Promise<MadeImage> {
+  const previous = input.freshPlan ? undefined : await previousLayers(services.catalog, input.repository);
+  const built = await buildImage(
+    {
+      closure: input.closure,
+      system: input.system,
+      name: input.repository,
+      settings: input.settings.image ?? {},
+      program: input.program,
+      environmentVars: input.environmentVars,
+      freshPlan: input.freshPlan,
+      ...(previous === undefined ? {} : { previous: { layers: previous } }),
+    },
+    {
+      db: services.db,
+      hasher: services.hasher,
+      signal: input.signal,
+      onProgress: (progress) =>
+        input.onProgress(
+          `hashing ${formatBytes(progress.hashedBytes)} of ${formatBytes(progress.totalBytes)}`,
+        ),
+    },
+  );
+  for (const finding of built.findings) input.onLog(`preflight: ${finding.severity}: ${finding.message}`);
+  const digest = await services.catalog.stageImage({
+    repository: input.repository,
+    manifest: built.manifest,
+    config: built.config,
+    layers: built.layers,
+  });
+  const checks = await startChecks(services, input, built, digest);
+  return { digest, built, checks };
+}
+
+/** The checks of this digest: those on record when they passed, else new ones, which are put on record. */
+async function startChecks(
+  services: ImageServices,
+  input: MakeImageInput,
+  built: BuiltImage,
+  digest: OciDigest,
+): Promise<readonly StartCheckResult[]> {
+  const recorded = (await services.catalog.imageDetails(input.repository, digest))?.results[START_CHECK];
+  const known = Array.isArray(recorded) ? (recorded as StartCheckResult[]) : [];
+  if (known.some((check) => check.profile === 'default' && check.passed)) {
+    input.onLog('started before: the same image was checked already');
+    return known;
+  }
+  const config = parseImageConfig(built.config).config;
+  const { expectation, timeoutMs } = expectationOf(input.settings.health, portsOf(config));
+  const common = {
+    content: contentOf(built.layers),
+    program: programOf(config),
+    expectation,
+    timeoutMs,
+    runtime: await services.runtime(),
+    signal: input.signal,
+  };
+  input.onProgress(describeWait(expectation.kind));
+  const [normal, strict] = await Promise.all([
+    checkStart({ ...common, profile: 'default', onLine: (line) => input.onLog(`started program: ${line}`) }),
+    checkStart({ ...common, profile: 'strict' }),
+  ]);
+  await services.catalog.recordResult(input.repository, digest, START_CHECK, [normal, strict]);
+  if (normal.passed) return [normal, strict];
+  const errors = built.findings.filter((finding) => finding.severity === 'error');
+  throw new KilnError(
+    'image-does-not-start',
+    `the image was built but does not start: ${normal.reason ?? normal.detail}`,
+    {
+      where: [...normal.tail.slice(-12), ...errors.map((finding) => `preflight: ${finding.message}`)].join(
+        '\n',
+      ),
+      hint: `${errors[0]?.hint ?? normal.hint ?? ''} The tag still names the image before.`.trim(),
+      fields: { digest, check: normal },
+    },
+  );
+}
+
+function describeWait(kind: string): string {
+  return kind === 'http' || kind === 'tcp' ? 'starting it and waiting for its answer' : 'starting it';
+}
+
+/** Layers of the newest release of the repository: what is unchanged keeps its layer. */
+async function previousLayers(catalog: Catalog, repository: RepositoryName): Promise<Layer[] | undefined> {
+  const [newest] = await catalog.listImages({ repository, tagged: true, limit: 1 });
+  if (newest === undefined) return undefined;
+  const details = await catalog.imageDetails(repository, newest.digest);
+  return details?.layerList.flatMap(({ digest, size, recipe }) =>
+    recipe === undefined ? [] : [{ digest, size, recipe }],
+  );
+}
+
+/** Store paths of a layer, for views. */
+export function storePathsOf(layer: Layer): StorePath[] {
+  return layer.recipe.entries.flatMap((entry) => (entry.type === 'store-path' ? [entry.path] : []));
+}
