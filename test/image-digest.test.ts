@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildImage } from '../src/image/build-image.ts';
 import { parseManifest } from '../src/oci/manifest.ts';
-import { sampleStore, type SampleStore } from './support/sample-closure.ts';
+import { sampleStore, type SampleStore } from './harness/sample-closure.ts';
 
 async function fixedClosure(store: SampleStore): Promise<void> {
   await store.add({

@@ -13,7 +13,7 @@ import { LayerHasher } from '../src/image/layer-hasher.ts';
 import { LayerReader } from '../src/image/layer-reader.ts';
 import { digestOf } from '../src/oci/digest.ts';
 import { type LayerRecipe, TAR_PROFILE } from '../src/oci/layer-recipe.ts';
-import { sampleStore, type SampleStore } from './support/sample-closure.ts';
+import { sampleStore, type SampleStore } from './harness/sample-closure.ts';
 
 const run = promisify(execFile);
 const LONG = `${'directory/'.repeat(14)}${'n'.repeat(120)}`;

@@ -9,7 +9,7 @@ import { ImageTree } from '../src/image/image-tree.ts';
 import { readShebang } from '../src/image/shebang.ts';
 import { parseImageConfig } from '../src/oci/image-config.ts';
 import type { LiteralEntry } from '../src/oci/layer-recipe.ts';
-import { sampleStore, type SampleStore, type SampleTree } from './support/sample-closure.ts';
+import { sampleStore, type SampleStore, type SampleTree } from './harness/sample-closure.ts';
 
 const NODE = readFileSync(process.execPath);
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { NarHash, StorePath } from '../src/base/brand.ts';
 import { checkPlan, LAYER_BUDGET, type LayerPlan, planLayers, recordPlan } from '../src/oci/layer-plan.ts';
 import type { Closure, PathInfo } from '../src/store/closure.ts';
-import { samplePath } from './support/sample-closure.ts';
+import { samplePath } from './harness/sample-closure.ts';
 
 interface Node {
   readonly name: string;
