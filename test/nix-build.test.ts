@@ -100,7 +100,9 @@ test('a failure below is blamed on the derivation that failed, not on what neede
 });
 
 test('a builder that is killed, and one without a result, are told apart', async () => {
-  const killed = await failure(realise(nix, await evaluate(drv('killed', "/bin/sh -c 'kill -9 $$' "))));
+  const killed = await failure(
+    realise(nix, await evaluate(drv('killed', "/bin/sh -c 'kill -9 $$'; exit $?"))),
+  );
   assert.match(killed.message, /signal 9|exit code 137/);
   assert.match(killed.hint ?? '', /out of memory/);
   const empty = await failure(realise(nix, await evaluate(drv('empty', 'exit 0'))));

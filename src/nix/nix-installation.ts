@@ -9,14 +9,11 @@ export interface NixInstallation {
   readonly binDir: string;
   /** `2.34.8`. */
   readonly version: string;
-  /** Folder of the `nix.conf` to use instead of `/etc/nix`. */
+  /** Folder of the `nix.conf` that Kiln wrote; absent for the machine's own Nix. */
   readonly confDir?: string;
-  /** Variables that Nix needs beside the inherited ones, e.g. `NIX_SSL_CERT_FILE`. */
+  /** To be added to the environment of child processes: PATH with `binDir` in it, NIX_CONF_DIR, certificates. */
   readonly env: Readonly<Record<string, string>>;
 }
-
-/** Older ones lack `^*` with substituters fixed, `nix hash convert` and constant-memory uploads. */
-export const OLDEST_NIX = '2.24';
 
 /** What Nix may inherit. `NIX_PATH` is left out: what `<nixpkgs>` means is stated by each build. */
 const INHERITED =
@@ -59,13 +56,6 @@ export async function nixVersion(binDir: string, signal?: AbortSignal): Promise<
   const version = /(\d+\.\d+(?:\.\d+)?\S*)\s*$/.exec(stdout)?.[1];
   if (version !== undefined) return version;
   throw new KilnError('nix-failed', 'Nix does not state its version', { where: stdout.slice(0, 200) });
-}
-
-/** Compares major and minor numbers; what follows them is ignored. */
-export function isAtLeast(version: string, oldest: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number.parseFloat);
-  const [oldestMajor = 0, oldestMinor = 0] = oldest.split('.').map(Number.parseFloat);
-  return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 }
 
 async function isExecutable(file: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** The Nix in use: the machine's own if it is recent enough, else the one in Kiln's prefix. */
 import { homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import type { NixInstallation } from '../nix/nix-installation.ts';
 import { runProcess } from '../process/run-process.ts';
 import { findPrefix, upstream, type Prefix } from './debian-prefix.ts';
 import { isProgram } from './find-program.ts';
@@ -8,17 +9,6 @@ import type { Environment } from './kiln-home.ts';
 
 /** Oldest version with everything that Kiln asks of Nix. */
 export const OLDEST_NIX = '2.24';
-
-export interface NixInstallation {
-  /** Folder with `nix`, `nix-build`, `nix-store` … */
-  readonly binDir: string;
-  /** As Nix prints it, e.g. `2.26.3`. */
-  readonly version: string;
-  /** Folder with the `nix.conf` that Kiln wrote; absent for the machine's own Nix. */
-  readonly confDir?: string;
-  /** To be added to the environment of child processes: PATH with `binDir` in it, and NIX_CONF_DIR if needed. */
-  readonly env: Readonly<Record<string, string>>;
-}
 
 export const NIX_PREFIX = { name: 'nix', program: 'usr/bin/nix' } as const;
 
