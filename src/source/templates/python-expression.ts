@@ -32,7 +32,7 @@ pkgs.stdenv.mkDerivation {
   nativeBuildInputs = [ python pkgs.patchelf ];
   inherit python;
 ${set === undefined ? '' : '  inherit packages;\n'}  bash = pkgs.bash;
-  libraries = [ pkgs.stdenv.cc.cc.lib pkgs.zlib ];
+  libraries = [ (pkgs.stdenv.cc.cc.lib or pkgs.libgcc) pkgs.zlib ];
   dontConfigure = true;
   dontBuild = true;
   dontStrip = true;

@@ -2,6 +2,7 @@
 
 /**
  * Shell lines for an `installPhase` that write `$out/bin/<name>`, which serves `root` (a path below `$out`).
+ * Files of the store are all dated 1970: a tag of date and size would be the same for two versions, so there is none.
  * It listens on PORT, runs as any user, and writes only below TMPDIR, /tmp or /dev/shm, whichever is writable.
  */
 export function staticServerLines(options: {
@@ -31,7 +32,7 @@ events { worker_connections 1024; }
 http {
   include @mime@;
   default_type application/octet-stream;
-  types { application/wasm wasm; text/javascript mjs; application/manifest+json webmanifest; }
+  types { text/javascript mjs; application/manifest+json webmanifest; }
   charset utf-8;
   access_log $log;
   client_body_temp_path $work/body;
@@ -43,6 +44,9 @@ http {
   gzip on;
   gzip_types text/css text/javascript application/javascript application/json image/svg+xml;
   server_tokens off;
+  etag off;
+  if_modified_since off;
+  add_header Last-Modified "";
   absolute_redirect off;
   server {
     listen \${PORT:-${options.port}};
