@@ -214,6 +214,50 @@ test('a flake gives its default package, another by name, and a list for a wrong
   assert.match(error.hint ?? '', /Did you mean other\?/);
 });
 
+test('a flake cannot take files of the machine as inputs, stated, locked or below another input', async () => {
+  const outputs = '{ outputs = { self, ... }: { }; }';
+  const lock = (path: string): string =>
+    JSON.stringify({
+      nodes: {
+        x: {
+          flake: false,
+          locked: { type: 'path', path, narHash: 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' },
+          original: { type: 'path', path },
+        },
+        root: { inputs: { x: 'x' } },
+      },
+      root: 'root',
+      version: 7,
+    });
+  const flakes: readonly (readonly [flake: string, lock?: string])[] = [
+    ['{ inputs.x = { url = "path:/etc"; flake = false; }; outputs = { self, x }: { }; }'],
+    ['{ inputs.x = { type = "path"; path = "/etc"; flake = false; }; outputs = { self, x }: { }; }'],
+    ['{ inputs.x = { url = "git+file:///srv/private"; flake = false; }; outputs = { self, x }: { }; }'],
+    ['{ inputs.x.inputs.y.url = "path:/etc"; outputs = { self, x }: { }; }'],
+    [outputs, lock('/etc')],
+  ];
+  for (const [flake, lockFile] of flakes) {
+    using folder = workFolder();
+    folder.write('flake.nix', flake);
+    if (lockFile !== undefined) folder.write('flake.lock', lockFile);
+    const options = { nixPath: {}, restricted: true, sourceDirectory: folder.path };
+    const error = await failure(
+      instantiate(nix, { type: 'flake', reference: `path:${folder.path}` }, options),
+    );
+    assert.equal(error.fields['reason'], 'local-input', flake);
+    // Without the source at hand the locked inputs tell; the stated lock of an unused input is dropped by Nix.
+    if (lockFile !== undefined || flake.includes('file:') || flake.includes('inputs.y')) continue;
+    const remote = await failure(
+      instantiate(
+        nix,
+        { type: 'flake', reference: `path:${folder.path}` },
+        { nixPath: {}, restricted: true },
+      ),
+    );
+    assert.equal(remote.fields['reason'], 'local-input', flake);
+  }
+});
+
 test('an evaluation that takes too much memory or time is ended', async () => {
   using folder = workFolder();
   const large = 'builtins.length (builtins.genList (x: x) 100000000)';

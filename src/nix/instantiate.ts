@@ -4,6 +4,7 @@ import type { StorePath } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
 import type { Installable } from '../source/source.ts';
 import { parseStorePath } from '../store/store-path.ts';
+import { checkFlakeInputs } from './check-flake-inputs.ts';
 import { describeEvaluationFailure } from './evaluation-failure.ts';
 import { evaluationSettings, type EvaluationOptions } from './evaluation-settings.ts';
 import { attributesToChoose } from './list-attributes.ts';
@@ -94,6 +95,7 @@ async function instantiateFlake(
 ): Promise<Instantiated> {
   const { args, run } = evaluationSettings(options);
   const reference = flakeReference(installable);
+  if (options.restricted) await checkFlakeInputs(nix, reference, options);
   const result = await runNixLogged(
     nix,
     'nix',
