@@ -1,10 +1,10 @@
 /** Finds builds whose worker died, ends what it left running, and queues them again: once, then they have failed. */
 import type { Failure } from '../base/error.ts';
 import type { Database } from '../db/database.ts';
-import { killTree } from '../process/kill-tree.ts';
 import { endAttempt } from './attempt-queries.ts';
+import { endLeftovers } from './end-leftovers.ts';
 import { isSameProcess } from './process-identity.ts';
-import { deleteForgottenWorkers, listProcesses, listRunning, type RunningBuild } from './recovery-queries.ts';
+import { deleteForgottenWorkers, listRunning, type RunningBuild } from './recovery-queries.ts';
 
 export interface Recovery {
   readonly requeued: readonly string[];
@@ -13,7 +13,6 @@ export interface Recovery {
 
 /** Automatic new attempts after a worker was lost. A build that kills its worker each time must not do so for ever. */
 const MAX_LOSSES = 1;
-const KILL_AFTER_MS = 2000;
 
 /**
  * Safe to run in several processes at once and at any time; run at each start and now and then.
@@ -22,9 +21,12 @@ const KILL_AFTER_MS = 2000;
 export async function recoverBuilds(database: Database, host: string): Promise<Recovery> {
   const requeued: string[] = [];
   const failed: string[] = [];
-  for (const run of await listRunning(database)) {
-    if (!(await isLost(run, database, host))) continue;
-    if (run.host === host) await endProcesses(database, run);
+  const running = await listRunning(database);
+  const isLostRun = await Promise.all(running.map((run) => isLost(run, database, host)));
+  const lost = running.filter((_run, at) => isLostRun[at]);
+  // Before a new attempt may begin, nothing of the old one may still run.
+  await Promise.all(lost.map((run) => endLeftovers(database, run, host)));
+  for (const run of lost) {
     const again = run.workerLosses < MAX_LOSSES;
     const ended = await database.transaction((tx) =>
       endAttempt(tx, run, {
@@ -48,12 +50,6 @@ async function isLost(run: RunningBuild, database: Database, host: string): Prom
   if (run.leaseExpired) return true;
   if (run.host === host) return run.worker === undefined || !(await isSameProcess(run.worker));
   return database.kind === 'embedded';
-}
-
-async function endProcesses(database: Database, run: RunningBuild): Promise<void> {
-  for (const identity of await listProcesses(database, run.buildId, run.attempt, run.host)) {
-    if (await isSameProcess(identity)) await killTree(identity.pid, KILL_AFTER_MS);
-  }
 }
 
 function workerLost(run: RunningBuild, again: boolean): Failure {

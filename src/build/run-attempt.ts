@@ -8,6 +8,7 @@ import { endAttempt, insertProcess, type AttemptEnd } from './attempt-queries.ts
 import { updateFacts, type RunKey } from './build-queries.ts';
 import type { BuildFacts } from './build-record.ts';
 import { withDerivationLock } from './derivation-lock.ts';
+import { attemptEnvironment } from './end-leftovers.ts';
 import { LogWriter } from './log-writer.ts';
 import { identifyProcess } from './process-identity.ts';
 import type { ClaimedBuild } from './queue-queries.ts';
@@ -87,6 +88,7 @@ function makeContext(
     skipStep: (name, detail) => tracker.skip(name, detail),
     log: (text, context) => writer.write(text, { step: tracker.current, ...context }),
     hide: (secrets) => writer.hide(secrets),
+    environment: attemptEnvironment(run),
     recordProcess: (pid) => {
       void identifyProcess(pid)
         .then((identity) => identity && insertProcess(database, run, options.worker.host, identity))

@@ -17,6 +17,12 @@ export interface EmbeddedOptions extends LockOptions {
   readonly template: EmbeddedTemplate;
 }
 
+/**
+ * A server has a process for checkpoints, a single-user engine has none: without them the log grows for as long as this
+ * process lives, and the start after a crash replays all of it (measured: 3.8 s for 80 MiB). An idle one takes 4 ms.
+ */
+const CHECKPOINT_MS = 20_000;
+
 /** @throws KilnError database-in-use, cancelled, disk-full, corrupt */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Database> {
   const lock = await lockDirectory(options.directory, options);
@@ -41,20 +47,25 @@ class EmbeddedDatabase implements Database {
   readonly #lock: Disposable;
   readonly #where: string;
   readonly #scope = new TransactionScope();
+  readonly #checkpoints: NodeJS.Timeout;
+  #used = false;
 
   constructor(engine: PGlite, lock: Disposable, where: string) {
     this.#engine = engine;
     this.#lock = lock;
     this.#where = where;
+    this.#checkpoints = setInterval(() => void this.#checkpoint(), CHECKPOINT_MS).unref();
   }
 
   async query<T extends Row>(sql: string, parameters?: readonly unknown[]): Promise<T[]> {
     this.#scope.refuseInside();
+    this.#used = true;
     return await run<T>(this.#engine, sql, parameters, this.#where);
   }
 
   /** The engine has one connection; it queues transactions and the queries outside of them behind each other. */
   async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+    this.#used = true;
     return await this.#scope.run(async () => {
       try {
         return await this.#engine.transaction((tx) =>
@@ -74,11 +85,19 @@ class EmbeddedDatabase implements Database {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#checkpoints);
     try {
       if (!this.#engine.closed) await this.#engine.close();
     } finally {
       this.#lock[Symbol.dispose]();
     }
+  }
+
+  /** A failure here is a failure of the next query too, which tells it to somebody. */
+  async #checkpoint(): Promise<void> {
+    if (!this.#used || this.#engine.closed) return;
+    this.#used = false;
+    await this.#engine.exec('checkpoint').catch(() => undefined);
   }
 }
 

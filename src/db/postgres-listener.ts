@@ -12,6 +12,7 @@ export class PostgresListener implements AsyncDisposable {
   readonly #callbacks = new Map<string, Set<Callback>>();
   readonly #closing = new AbortController();
   #client: Promise<Client> | undefined;
+  #last: Promise<void> = Promise.resolve();
 
   constructor(connect: () => Client) {
     this.#connect = connect;
@@ -23,18 +24,29 @@ export class PostgresListener implements AsyncDisposable {
     this.#callbacks.set(channel, callbacks);
     callbacks.add(onNotify);
     try {
-      this.#client ??= this.#open();
-      await (await this.#client).query(`listen ${channel}`);
+      await this.#run(`listen ${channel}`);
     } catch (error) {
       callbacks.delete(onNotify);
       throw error;
     }
     return async () => {
       callbacks.delete(onNotify);
-      if (callbacks.size > 0 || this.#closing.signal.aborted) return;
+      const current = this.#callbacks.get(channel) === callbacks;
+      if (!current || callbacks.size > 0 || this.#closing.signal.aborted) return;
       this.#callbacks.delete(channel);
-      await (await this.#client)?.query(`unlisten ${channel}`).catch(() => undefined);
+      await this.#run(`unlisten ${channel}`).catch(() => undefined);
     };
+  }
+
+  /** The driver wants one statement at a time on a connection. */
+  async #run(sql: string): Promise<void> {
+    const previous = this.#last;
+    this.#last = (async () => {
+      await previous.catch(() => undefined);
+      this.#client ??= this.#open();
+      await (await this.#client).query(sql);
+    })();
+    await this.#last;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
