@@ -1,10 +1,10 @@
-// `node scripts/run.mjs demo|test|check [arguments]`: sets the checkout up if needed, then runs the command on the right Node.js.
+// `node scripts/run.mjs demo|test|check|conformance [arguments]`: sets the checkout up if needed, then runs the command on the right Node.js.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { handOver, root, setUp } from './setup.mjs';
 
 const [command, ...rest] = process.argv.slice(2);
-const scripts = { test: 'scripts/test.ts', check: 'scripts/check.ts' };
+const scripts = { test: 'scripts/test.ts', check: 'scripts/check.ts', conformance: 'scripts/conformance.ts' };
 
 if (command === 'demo') {
   setUp();
@@ -14,6 +14,6 @@ if (command === 'demo') {
   const args = ['--disable-warning=ExperimentalWarning', join(root, scripts[command]), ...rest];
   handOver(spawn(node, args, { stdio: 'inherit', cwd: root }));
 } else {
-  console.error('usage: node scripts/run.mjs demo|test|check [arguments]');
+  console.error('usage: node scripts/run.mjs demo|test|check|conformance [arguments]');
   process.exitCode = 2;
 }

@@ -11,7 +11,13 @@ import { Secret } from '../src/base/secret.ts';
 import { digestOf } from '../src/oci/digest.ts';
 import { encodeIndex } from '../src/oci/image-index.ts';
 import { encodeManifest, parseManifest } from '../src/oci/manifest.ts';
-import { OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_LAYER_TAR, OCI_MANIFEST } from '../src/oci/media-types.ts';
+import {
+  OCI_CONFIG,
+  OCI_INDEX,
+  OCI_LAYER_GZIP,
+  OCI_LAYER_TAR,
+  OCI_MANIFEST,
+} from '../src/oci/media-types.ts';
 import { TAR_PROFILE } from '../src/oci/layer-recipe.ts';
 import { pullImage } from '../src/registry/client-pull.ts';
 import { pushImage } from '../src/registry/client-push.ts';
@@ -30,16 +36,30 @@ const quick = { baseMs: 1, capMs: 5, totalMs: 5000 };
 const noCredentials = () => Promise.resolve(undefined);
 
 /** An image with one recipe layer of `size` random bytes. */
-async function publish(registry: TestRegistry, repository: string, tag: string, size: number): Promise<Buffer> {
+async function publish(
+  registry: TestRegistry,
+  repository: string,
+  tag: string,
+  size: number,
+): Promise<Buffer> {
   const bytes = randomBytes(size);
   const digest = digestOf(bytes);
-  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } }));
+  const config = Buffer.from(
+    JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } }),
+  );
   const manifest = encodeManifest({
     mediaType: OCI_MANIFEST,
     config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
     layers: [{ mediaType: OCI_LAYER_TAR, digest, size }],
   });
-  const entry = { type: 'file', path: '/x', mode: 0o444, uid: 0, gid: 0, contentBase64: bytes.toString('base64') } as const;
+  const entry = {
+    type: 'file',
+    path: '/x',
+    mode: 0o444,
+    uid: 0,
+    gid: 0,
+    contentBase64: bytes.toString('base64'),
+  } as const;
   await registry.catalog.publishImage({
     repository: name(repository),
     tags: [tag],
@@ -58,7 +78,13 @@ async function startProxy(
   const server = http.createServer((request, response) => {
     if (intercept(request, response)) return;
     const forward = http.request(
-      { host: '127.0.0.1', port: target.host.split(':')[1], method: request.method, path: request.url, headers: { ...request.headers } },
+      {
+        host: '127.0.0.1',
+        port: target.host.split(':')[1],
+        method: request.method,
+        path: request.url,
+        headers: { ...request.headers },
+      },
       (answer) => {
         const headers = { ...answer.headers };
         delete headers['kiln-registry'];
@@ -137,12 +163,13 @@ describe('registry client', async () => {
   test('failures that pass are tried again, also for HEAD and manifests, and an upload goes on where it broke', async () => {
     await publish(registry, 'flaky', 'v1', 3_000_000);
     const failed = new Map<string, number>();
-    let patchStarts: number[] = [];
+    const patchStarts: number[] = [];
     const proxy = await startProxy(other, (request, response) => {
-      const key = `${request.method} ${request.url?.includes('/manifests/')}`;
+      const large = Number(request.headers['content-length'] ?? 0) > 1_000_000;
+      const key = `${request.method} ${request.url?.includes('/manifests/')} ${large}`;
       const count = failed.get(key) ?? 0;
       failed.set(key, count + 1);
-      if (request.method === 'PATCH') {
+      if (request.method === 'PATCH' && large) {
         patchStarts.push(Number(request.headers['content-range']?.split('-')[0] ?? 0));
         if (count === 0) {
           // A million bytes arrive, then the line breaks.
@@ -164,7 +191,7 @@ describe('registry client', async () => {
           return true;
         }
       }
-      if (count > 0 || request.method === 'GET') return false;
+      if (count > 0 || request.method === 'GET' || request.method === 'PATCH') return false;
       response.writeHead(request.method === 'HEAD' ? 502 : 429, { 'retry-after': '0' }).end();
       request.resume();
       return true;
@@ -178,8 +205,7 @@ describe('registry client', async () => {
         concurrency: 1,
       });
       assert.equal(await other.catalog.resolve(name('flaky'), 'v1'), result.digest);
-      patchStarts = patchStarts.filter((start) => start > 0);
-      assert.deepEqual(patchStarts.length <= 1, true);
+      assert.deepEqual(patchStarts, [0, 1_000_000]);
     } finally {
       await proxy.close();
     }
@@ -196,7 +222,12 @@ describe('registry client', async () => {
         { ...member, platform: { os: 'linux', architecture: 'arm64' } },
       ],
     });
-    await registry.catalog.putManifest({ repository: name('multi'), content: index, mediaType: OCI_INDEX, tags: ['all'] });
+    await registry.catalog.putManifest({
+      repository: name('multi'),
+      content: index,
+      mediaType: OCI_INDEX,
+      tags: ['all'],
+    });
     const result = await pushImage({
       source: remoteSource(client.repository(registry.host, name('multi')), 'all'),
       target: client.repository(other.host, name('multi')),
@@ -225,22 +256,26 @@ describe('registry client', async () => {
     });
     try {
       const target = client.repository(proxy.host, name('signed'));
-      const subjectDescriptor = { mediaType: OCI_MANIFEST, digest: subject, size: 1 };
-      const writes = ['a', 'b', 'c'].map(async (kind) => {
-        const config = Buffer.from(kind);
-        const content = encodeManifest({
-          mediaType: OCI_MANIFEST,
-          artifactType: `application/vnd.test.${kind}`,
-          config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: 1 },
-          layers: [],
-          subject: subjectDescriptor,
-        });
-        await addReferrer(target, { mediaType: OCI_MANIFEST, digest: digestOf(content), content });
-      });
-      // The tag names manifests that are not here: the index is only taken by a registry that allows sparse ones.
-      const results = await Promise.allSettled(writes);
-      assert.ok(results.every((result) => result.status === 'rejected'));
-      assert.deepEqual(await listRemoteReferrers(target, subject), []);
+      const image = await registry.catalog.imageDetails(name('signed'), 'v1');
+      assert.ok(image?.config);
+      const config = { mediaType: OCI_CONFIG, digest: image.config.digest, size: image.config.size };
+      const types = ['a', 'b', 'c'].map((kind) => `application/vnd.test.${kind}`);
+      await Promise.all(
+        types.map(async (artifactType) => {
+          const content = encodeManifest({
+            mediaType: OCI_MANIFEST,
+            artifactType,
+            config,
+            layers: [],
+            subject: { mediaType: OCI_MANIFEST, digest: subject, size: image.manifest.length },
+          });
+          const manifest = { mediaType: OCI_MANIFEST, digest: digestOf(content), content };
+          await target.putManifest(manifest.digest, manifest);
+          await addReferrer(target, manifest);
+        }),
+      );
+      const found = await listRemoteReferrers(target, subject);
+      assert.deepEqual(found.map((descriptor) => descriptor.artifactType).toSorted(), types);
     } finally {
       await proxy.close();
     }
@@ -263,9 +298,12 @@ describe('registry client', async () => {
         retry: quick,
         credentials: () => Promise.resolve({ kind: 'password', username: 'u', password: secret }),
       });
-      await assert.rejects(guarded.repository(proxy.host, name('app')).readManifest('v1'), (error: unknown) => {
-        return isKilnError(error) && error.code === 'forbidden' && !error.message.includes('sesame');
-      });
+      await assert.rejects(
+        guarded.repository(proxy.host, name('app')).readManifest('v1'),
+        (error: unknown) => {
+          return isKilnError(error) && error.code === 'forbidden' && !error.message.includes('sesame');
+        },
+      );
       assert.equal(seen.length, 1);
     } finally {
       await proxy.close();
@@ -290,7 +328,8 @@ describe('registry client', async () => {
     const ann = (password: string) =>
       new RegistryClient({
         retry: quick,
-        credentials: () => Promise.resolve({ kind: 'password', username: 'ann', password: new Secret(password) }),
+        credentials: () =>
+          Promise.resolve({ kind: 'password', username: 'ann', password: new Secret(password) }),
       });
     const push = (as: RegistryClient, repository: string) =>
       pushImage({
@@ -319,7 +358,10 @@ describe('registry client', async () => {
     });
     try {
       const directory = join(folder, 'pull');
-      const result = await pullImage(client.repository(proxy.host, name('pull')), { reference: 'v1', directory });
+      const result = await pullImage(client.repository(proxy.host, name('pull')), {
+        reference: 'v1',
+        directory,
+      });
       assert.ok(result.bytesReceived < bytes.length + 1_000_000);
       const stored = await readFile(join(directory, 'blobs', 'sha256', digest.slice(7)));
       assert.ok(stored.equals(bytes));
@@ -346,10 +388,13 @@ test('compressed layers do not depend on the sizes of the chunks that come in', 
 });
 
 test('challenges and pauses are read as the RFCs write them', () => {
-  assert.deepEqual(parseChallenge('Bearer realm="https://a/token",service="s, t",scope="repository:x:pull,push"'), {
-    scheme: 'bearer',
-    parameters: { realm: 'https://a/token', service: 's, t', scope: 'repository:x:pull,push' },
-  });
+  assert.deepEqual(
+    parseChallenge('Bearer realm="https://a/token",service="s, t",scope="repository:x:pull,push"'),
+    {
+      scheme: 'bearer',
+      parameters: { realm: 'https://a/token', service: 's, t', scope: 'repository:x:pull,push' },
+    },
+  );
   assert.equal(parseChallenge('Digest realm="x"'), undefined);
   assert.equal(retryAfterMs('3', 0), 3000);
   assert.equal(retryAfterMs('Thu, 01 Jan 1970 00:00:05 GMT', 1000), 4000);
@@ -357,8 +402,17 @@ test('challenges and pauses are read as the RFCs write them', () => {
 });
 
 test('addresses of private networks are known in all their forms', () => {
-  for (const address of ['127.0.0.1', '10.1.2.3', '169.254.169.254', '::1', 'fd00::1', '::ffff:10.0.0.1', '0.0.0.0']) {
+  for (const address of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '169.254.169.254',
+    '::1',
+    'fd00::1',
+    '::ffff:10.0.0.1',
+    '0.0.0.0',
+  ]) {
     assert.equal(isPrivateAddress(address), true, address);
   }
-  for (const address of ['1.1.1.1', '2606:4700::1111', '172.32.0.1']) assert.equal(isPrivateAddress(address), false, address);
+  for (const address of ['1.1.1.1', '2606:4700::1111', '172.32.0.1'])
+    assert.equal(isPrivateAddress(address), false, address);
 });

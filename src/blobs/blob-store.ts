@@ -1,12 +1,7 @@
 /** Content-addressed bytes. One implementation keeps files; others may keep objects elsewhere. */
 import type { OciDigest } from '../base/brand.ts';
+import type { ByteSpan } from '../base/byte-span.ts';
 import type { DigestAlgorithm } from '../oci/digest.ts';
-
-/** Bytes `start` up to, not including, `end`. */
-export interface ByteSpan {
-  readonly start: number;
-  readonly end: number;
-}
 
 export interface ReadOptions extends Partial<ByteSpan> {
   readonly signal?: AbortSignal;

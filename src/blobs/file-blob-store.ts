@@ -33,7 +33,7 @@ export async function createFileBlobStore(directory: string): Promise<BlobStore>
     read: (digest, options = {}) => readFileBytes(pathOf(digest), digest, options),
 
     startUpload: (id) => uploads.start(id),
-    uploadSize: (id) => uploads.size(id),
+    uploadSize: (id) => uploads.settledSize(id),
     append: (id, source, options) => uploads.append(id, source, options),
     seal: (id, algorithm) => uploads.seal(id, algorithm),
     place: (upload) =>

@@ -3,6 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, opendir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KilnError, systemErrorCode } from '../base/error.ts';
 import { type DigestAlgorithm, finishDigest } from '../oci/digest.ts';
 import type { AppendOptions, SealedUpload } from './blob-store.ts';
@@ -17,6 +18,8 @@ interface HashState {
 const UPLOAD_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Hash states kept in memory; an upload beyond that is hashed again from its file. */
 const MAX_STATES = 10_000;
+/** A client that asks how far it came has usually just lost the connection on which bytes are still arriving. */
+const SETTLE_MS = 2000;
 
 export class UploadFiles {
   readonly #directory: string;
@@ -47,6 +50,13 @@ export class UploadFiles {
     if (!UPLOAD_ID.test(id)) return undefined;
     const found = await stat(this.path(id)).catch(ignoreMissing);
     return found?.size;
+  }
+
+  /** Bytes received, after what is being written has ended or, for a sender that does not end, a moment has passed. */
+  async settledSize(id: string): Promise<number | undefined> {
+    const writing = this.#queues.get(id);
+    if (writing !== undefined) await Promise.race([writing, sleep(SETTLE_MS, undefined, { ref: false })]);
+    return await this.size(id);
   }
 
   append(id: string, source: AsyncIterable<Buffer>, options: AppendOptions): Promise<number> {

@@ -1,6 +1,7 @@
 /** What the registry holds, for the pipeline and for the registry's endpoints: one object over the files beside this one. */
 import type { OciDigest, RepositoryName } from '../base/brand.ts';
-import type { BlobStore, ByteSpan, SealedUpload } from '../blobs/blob-store.ts';
+import type { ByteSpan } from '../base/byte-span.ts';
+import type { BlobStore, SealedUpload } from '../blobs/blob-store.ts';
 import type { Database } from '../db/database.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

@@ -1,5 +1,5 @@
 /** Single byte ranges of requests (RFC 9110 section 14). */
-import type { ByteSpan } from '../blobs/blob-store.ts';
+import type { ByteSpan } from '../base/byte-span.ts';
 import { KilnError } from '../base/error.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** Short-lived signed tokens: what a client may do where, without a look-up per request. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Secret } from '../base/secret.ts';
-import type { Permissions, RegistryAction } from './registry-access.ts';
+import type { Permissions, RegistryAction } from './registry-permissions.ts';
 
 /** One `repository:<name>:<actions>` of a token request; `*` is the catalog. */
 export interface Grant {

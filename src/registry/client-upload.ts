@@ -29,6 +29,9 @@ interface Session {
   offset: number;
 }
 
+/** Times that a registry may disagree about how far the upload is. */
+const MAX_DISAGREEMENTS = 4;
+
 export async function uploadBlob(
   repository: RemoteRepository,
   blob: BlobToSend,
@@ -36,6 +39,7 @@ export async function uploadBlob(
 ): Promise<UploadOutcome> {
   let session: Session | undefined;
   let mountFrom = options.mountFrom;
+  let disagreements = 0;
   return await repository.client.retrying(async (attempt) => {
     if (session !== undefined && attempt > 0) session = await resume(repository, session, options.signal);
     if (session === undefined) {
@@ -54,12 +58,12 @@ export async function uploadBlob(
       await commit(repository, session, blob.digest(), options.signal);
       return 'uploaded';
     } catch (error) {
-      // The registry forgot the upload or disagrees about its length: begin again.
-      if (isKilnError(error) && [400, 404, 416].includes(Number(error.fields['status'])) && attempt < 3) {
-        session = undefined;
-        throw passing(error);
-      }
-      throw error;
+      const status = isKilnError(error) ? Number(error.fields['status']) : 0;
+      if (!isKilnError(error) || ![400, 404, 416].includes(status) || ++disagreements > MAX_DISAGREEMENTS)
+        throw error;
+      // 416: bytes of an earlier attempt came in late, so ask again. Otherwise the upload is gone: begin a new one.
+      if (status !== 416 || disagreements === MAX_DISAGREEMENTS) session = undefined;
+      throw passing(error);
     }
   }, options.signal);
 }

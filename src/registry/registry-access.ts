@@ -4,8 +4,7 @@ import { Secret } from '../base/secret.ts';
 import { ociError } from '../catalog/oci-error.ts';
 import type { KilnError } from '../base/error.ts';
 import { readAccessToken } from './access-token.ts';
-
-export type RegistryAction = 'pull' | 'push' | 'delete';
+import type { Permissions, RegistryAction } from './registry-permissions.ts';
 
 /** Somebody who gave credentials. `*` as the repository asks for the list of all. */
 export interface RegistryIdentity {
@@ -31,12 +30,6 @@ export type RegistryAccess =
       /** Undefined: wrong credentials. */
       readonly authenticate: (credentials: RegistryCredentials) => Promise<RegistryIdentity | undefined>;
     };
-
-export interface Permissions {
-  /** Undefined: nobody in particular. */
-  readonly name?: string;
-  allows(repository: string, action: RegistryAction): boolean;
-}
 
 export const SERVICE = 'kiln';
 const EVERYTHING: Permissions = { allows: () => true };

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RepositoryName } from '../base/brand.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { SpeedLimit } from '../http/receive-bytes.ts';
-import type { Permissions } from './registry-access.ts';
+import type { Permissions } from './registry-permissions.ts';
 
 export interface RegistryContext {
   readonly catalog: Catalog;

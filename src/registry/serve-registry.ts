@@ -9,13 +9,8 @@ import * as blob from './blob-endpoints.ts';
 import * as listing from './listing-endpoints.ts';
 import * as manifest from './manifest-endpoints.ts';
 import { ociErrorResponse } from './oci-error-response.ts';
-import {
-  permissionsOf,
-  type RegistryAccess,
-  type RegistryAction,
-  requirePermission,
-  unauthorized,
-} from './registry-access.ts';
+import { permissionsOf, type RegistryAccess, requirePermission, unauthorized } from './registry-access.ts';
+import type { RegistryAction } from './registry-permissions.ts';
 import type { RegistryCall, RegistryContext, RepositoryCall } from './registry-context.ts';
 import { parseRegistryPath, type RepositoryPath } from './registry-path.ts';
 import { giveToken } from './token-endpoint.ts';

@@ -1,0 +1,5 @@
+/** Bytes `start` up to, not including, `end`. */
+export interface ByteSpan {
+  readonly start: number;
+  readonly end: number;
+}
