@@ -56,6 +56,7 @@ function sqliteStore(database: DatabaseSync): StoreDatabase {
   const totals = database.prepare(
     'SELECT count(*) AS paths, coalesce(sum(narSize), 0) AS narSize, coalesce(max(registrationTime), 0) AS newest FROM ValidPaths',
   );
+  const closureStatements = prepareClosure(database);
   const dataVersion = database.prepare('PRAGMA data_version');
   const find = (path: StorePath): PathInfo | undefined => {
     const row = byPath.get(path) as PathRow | undefined;
@@ -72,7 +73,7 @@ function sqliteStore(database: DatabaseSync): StoreDatabase {
         ? parseStorePath(row.path)
         : undefined;
     },
-    closure: async (roots) => ({ roots, paths: readClosure(database, roots, find) }),
+    closure: async (roots) => ({ roots, paths: readClosure(database, closureStatements, roots) }),
     referrers: async (path) => pathsOf(referrers, path),
     derivationOutputs: async (drvPath) => {
       const rows = outputs.all(drvPath) as unknown as readonly {
@@ -88,27 +89,54 @@ function sqliteStore(database: DatabaseSync): StoreDatabase {
   };
 }
 
-/** One read transaction, so that a garbage collection between two rows cannot tear the closure. */
+/** Two queries in one read transaction, so that a garbage collection between them cannot tear the closure. */
 function readClosure(
   database: DatabaseSync,
+  read: ClosureStatements,
   roots: readonly StorePath[],
-  find: (path: StorePath) => PathInfo | undefined,
 ): PathInfo[] {
-  const found = new Map<StorePath, PathInfo>();
-  const queue = [...roots];
+  const wanted = JSON.stringify(roots);
   database.exec('BEGIN');
+  let rows: readonly PathRow[];
+  let edges: readonly { readonly referrer: number; readonly reference: number }[];
   try {
-    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
-      if (found.has(path)) continue;
-      const info = find(path);
-      if (info === undefined) throw missingPath(path);
-      found.set(path, info);
-      queue.push(...info.references);
-    }
+    rows = read.rows.all(wanted) as unknown as typeof rows;
+    edges = read.edges.all(wanted) as unknown as typeof edges;
   } finally {
     database.exec('COMMIT');
   }
-  return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const paths = new Map(rows.map((row) => [row.id, parseStorePath(row.path)]));
+  const found = new Set(paths.values());
+  const missing = roots.find((root) => !found.has(root));
+  if (missing !== undefined) throw missingPath(missing);
+  const references = new Map<number, StorePath[]>(rows.map((row) => [row.id, []]));
+  for (const { referrer, reference } of edges) {
+    const path = paths.get(reference);
+    if (path !== undefined) references.get(referrer)?.push(path);
+  }
+  const infos = rows.map((row) => toPathInfo(row, (references.get(row.id) ?? []).sort()));
+  return infos.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+interface ClosureStatements {
+  readonly rows: StatementSync;
+  readonly edges: StatementSync;
+}
+
+function prepareClosure(database: DatabaseSync): ClosureStatements {
+  const closure = `WITH RECURSIVE closure(id) AS (
+    SELECT v.id FROM json_each(?) root JOIN ValidPaths v ON v.path = root.value
+    UNION SELECT r.reference FROM closure c JOIN Refs r ON r.referrer = c.id)`;
+  // CROSS JOIN keeps the closure on the outside: the planner would scan all references of the store.
+  const columns = COLUMNS.split(', ').map((column) => `v.${column}`);
+  return {
+    rows: database.prepare(
+      `${closure} SELECT ${columns.join(', ')} FROM closure c CROSS JOIN ValidPaths v ON v.id = c.id`,
+    ),
+    edges: database.prepare(
+      `${closure} SELECT r.referrer, r.reference FROM closure c CROSS JOIN Refs r ON r.referrer = c.id`,
+    ),
+  };
 }
 
 function pathsOf(statement: StatementSync, key: string | number): StorePath[] {
