@@ -11,6 +11,8 @@ export async function startEmbedded(options: PGliteOptions): Promise<PGlite> {
     'shared_buffers=8MB',
     'max_connections=5',
     'wal_buffers=256kB',
+    'min_wal_size=4MB',
+    'max_wal_size=16MB',
     'autovacuum_worker_slots=1',
   ];
   return await Engine.create({
