@@ -18,7 +18,10 @@ export interface StoreDatabase extends Disposable {
   pathInfo(path: StorePath): Promise<PathInfo | undefined>;
   /** @param hashPart 32 nix32 characters; anything else gives `undefined` */
   pathFromHashPart(hashPart: string): Promise<StorePath | undefined>;
-  /** Everything that `roots` refer to, themselves included. @throws KilnError store-path-missing */
+  /**
+   * Everything that `roots` refer to, themselves included. Blocks this thread for about 0.03 ms per path.
+   * @throws KilnError store-path-missing
+   */
   closure(roots: readonly StorePath[]): Promise<Closure>;
   /** Valid paths that refer to `path`, sorted, without itself. */
   referrers(path: StorePath): Promise<StorePath[]>;
