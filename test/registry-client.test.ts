@@ -22,11 +22,7 @@ import { TAR_PROFILE } from '../src/oci/layer-recipe.ts';
 import { pullImage } from '../src/registry/client-pull.ts';
 import { pushImage } from '../src/registry/client-push.ts';
 import { addReferrer, listRemoteReferrers } from '../src/registry/client-referrers.ts';
-import { parseChallenge } from '../src/registry/client-authorization.ts';
-import { retryAfterMs } from '../src/registry/client-retry.ts';
-import { encodeLayer } from '../src/registry/encode-layer.ts';
 import { catalogSource, layoutSource, remoteSource } from '../src/registry/image-source.ts';
-import { isPrivateAddress } from '../src/registry/private-address.ts';
 import { databasePushMemory } from '../src/registry/push-memory.ts';
 import { RegistryClient } from '../src/registry/registry-client.ts';
 import { startTestRegistry, type TestRegistry } from './registry-server.ts';
@@ -369,50 +365,4 @@ describe('registry client', async () => {
       await proxy.close();
     }
   });
-});
-
-test('compressed layers do not depend on the sizes of the chunks that come in', async () => {
-  const data = Buffer.concat([Buffer.alloc(1_500_000, 'abc'), randomBytes(1_700_000)]);
-  for (const codec of ['gzip', 'zstd'] as const) {
-    const digests = new Set<string>();
-    for (const chunk of [1000, 65_536, data.length]) {
-      async function* pieces(): AsyncGenerator<Buffer> {
-        for (let at = 0; at < data.length; at += chunk) yield data.subarray(at, at + chunk);
-      }
-      const parts: Buffer[] = [];
-      for await (const part of encodeLayer(pieces(), codec)) parts.push(part);
-      digests.add(digestOf(Buffer.concat(parts)));
-    }
-    assert.equal(digests.size, 1, codec);
-  }
-});
-
-test('challenges and pauses are read as the RFCs write them', () => {
-  assert.deepEqual(
-    parseChallenge('Bearer realm="https://a/token",service="s, t",scope="repository:x:pull,push"'),
-    {
-      scheme: 'bearer',
-      parameters: { realm: 'https://a/token', service: 's, t', scope: 'repository:x:pull,push' },
-    },
-  );
-  assert.equal(parseChallenge('Digest realm="x"'), undefined);
-  assert.equal(retryAfterMs('3', 0), 3000);
-  assert.equal(retryAfterMs('Thu, 01 Jan 1970 00:00:05 GMT', 1000), 4000);
-  assert.equal(retryAfterMs('soon', 0), 0);
-});
-
-test('addresses of private networks are known in all their forms', () => {
-  for (const address of [
-    '127.0.0.1',
-    '10.1.2.3',
-    '169.254.169.254',
-    '::1',
-    'fd00::1',
-    '::ffff:10.0.0.1',
-    '0.0.0.0',
-  ]) {
-    assert.equal(isPrivateAddress(address), true, address);
-  }
-  for (const address of ['1.1.1.1', '2606:4700::1111', '172.32.0.1'])
-    assert.equal(isPrivateAddress(address), false, address);
 });

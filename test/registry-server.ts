@@ -26,6 +26,10 @@ export type TestRegistryOptions = Partial<Omit<CatalogOptions, 'database' | 'blo
     /** Kept afterwards; without it a temporary one is made and removed. */
     readonly directory?: string;
     readonly port?: number;
+    /** Elsewhere than in `directory`. */
+    readonly blobDirectory?: string;
+    /** PostgreSQL instead of the embedded database. */
+    readonly databaseUrl?: string;
   };
 
 /** Reads "recipes" whose one literal file is the layer: enough where tests are about transport, not about tar. */
@@ -44,8 +48,11 @@ function literalContent(recipe: Parameters<LayerReader['size']>[0]): Buffer {
 
 export async function startTestRegistry(options: TestRegistryOptions = {}): Promise<TestRegistry> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'kiln-registry-')));
-  const database = await openDatabase({ directory: join(directory, 'database') });
-  const blobs = await createFileBlobStore(join(directory, 'blobs'));
+  const database = await openDatabase({
+    directory: join(directory, 'database'),
+    ...(options.databaseUrl === undefined ? {} : { url: options.databaseUrl }),
+  });
+  const blobs = await createFileBlobStore(options.blobDirectory ?? join(directory, 'blobs'));
   const catalog = await openCatalog({
     reader: literalReader,
     holder: holdsNothing,

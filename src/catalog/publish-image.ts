@@ -72,8 +72,13 @@ export async function insertResult(
 async function storeUpload(blobs: BlobStore, content: Buffer): Promise<SealedUpload> {
   const id = randomUUID();
   await blobs.startUpload(id);
-  await blobs.append(id, once(content), { algorithm: 'sha256', length: content.length });
-  return await blobs.seal(id, 'sha256');
+  try {
+    await blobs.append(id, once(content), { algorithm: 'sha256', length: content.length });
+    return await blobs.seal(id, 'sha256');
+  } catch (error) {
+    await blobs.cancelUpload(id);
+    throw error;
+  }
 }
 
 async function* once(content: Buffer): AsyncGenerator<Buffer> {
