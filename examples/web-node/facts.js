@@ -6,11 +6,10 @@ const STORE = /^\/nix\/store\/([0-9a-z]{32})-([^/]+)/;
 /** `storePath` is the folder that Nix built this application into, or undefined in a checkout. */
 export function facts(environment, folder, startedAt, now) {
   const storePath = STORE.exec(folder);
-  const commit = environment.KILN_COMMIT ?? '';
   return {
     build: storePath === null ? 'a checkout, not a build' : `${storePath[1].slice(0, 12)}…-${storePath[2]}`,
     storePath: storePath === null ? folder : storePath[0],
-    commit: commit === '' ? 'not told' : commit.slice(0, 12),
+    commit: (environment.KILN_COMMIT ?? '').slice(0, 12),
     runtime: `Node.js ${process.versions.node}`,
     host: environment.HOSTNAME ?? hostname(),
     mode: environment.NODE_ENV ?? 'development',

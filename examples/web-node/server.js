@@ -16,6 +16,7 @@ export function makeServer(environment = process.env) {
     uptime: formatUptime(Date.now() - startedAt),
     requests,
     memory: Math.round(process.memoryUsage.rss() / 2 ** 20),
+    exact: process.memoryUsage().heapUsed / 2 ** 20,
     visitors: listeners.size,
   });
   const pulse = setInterval(() => {

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pLimit from 'p-limit';
-import pacote from 'pacote';
+import type pacote from 'pacote';
 import { formatBytes } from '../../base/units.ts';
 import { KilnError } from '../../base/error.ts';
 import type { SourceContext } from '../source-context.ts';
@@ -126,7 +126,9 @@ async function download(
     );
   }
   try {
-    return await pacote.tarball(`${entry.name}@${remote}`, {
+    // Imported when needed: it is by far the largest part, and most builds fetch nothing.
+    const { default: npm } = await import('pacote');
+    return await npm.tarball(`${entry.name}@${remote}`, {
       ...configuration,
       cache: path.join(context.depsCache, 'npm-metadata'),
       ...(entry.integrity === undefined ? {} : { integrity: entry.integrity }),

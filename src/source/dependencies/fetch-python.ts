@@ -30,7 +30,7 @@ export async function pythonWheels(download: PythonDownload, context: SourceCont
     name: 'python-packages',
     key: [JSON.stringify(download), context.nix.system],
     fill: async (directory) => {
-      const program = await pythonProgram(context);
+      const program = await pipCommand(context);
       const hashes = new Set(
         download.lines.flatMap((line) =>
           [...line.matchAll(/--hash=sha256:([0-9a-f]{64})/g)].map((match) => match[1]),
@@ -46,7 +46,7 @@ export async function pythonWheels(download: PythonDownload, context: SourceCont
 }
 
 async function runPip(
-  program: string,
+  [program, ...prefix]: readonly [string, ...string[]],
   directory: string,
   lines: readonly string[],
   download: PythonDownload,
@@ -58,8 +58,7 @@ async function runPip(
   const requirements = path.join(work, 'requirements.txt');
   await writeFile(requirements, `${lines.join('\n')}\n`);
   const args = [
-    '-m',
-    'pip',
+    ...prefix,
     'download',
     '--quiet',
     '--no-input',
@@ -108,7 +107,7 @@ function platformArguments(python: string, system: string): string[] {
 }
 
 /** The packaged Python where it can be had, because markers are evaluated by the one that runs; else the machine's. */
-async function pythonProgram(context: SourceContext): Promise<string> {
+async function pipCommand(context: SourceContext): Promise<readonly [string, ...string[]]> {
   const signal = context.signal === undefined ? {} : { signal: context.signal };
   const runs = async (program: string, args: readonly string[]): Promise<boolean> => {
     try {
@@ -123,10 +122,14 @@ async function pythonProgram(context: SourceContext): Promise<string> {
     const key = createHash('sha256').update(packaged).digest('hex').slice(0, 16);
     const environment = path.join(context.depsCache, 'python', key);
     const program = path.join(environment, 'bin', 'python3');
-    if (await runs(program, ['-m', 'pip', '--version'])) return program;
-    if (await runs(path.join(packaged, 'python3'), ['-m', 'venv', '--clear', environment])) return program;
+    if (await runs(program, ['-m', 'pip', '--version'])) return [program, '-m', 'pip'];
+    if (await runs(path.join(packaged, 'python3'), ['-m', 'venv', '--clear', environment]))
+      return [program, '-m', 'pip'];
+    const folder = await context.nix.programFolder('python3Packages.pip', context.signal);
+    if (folder !== undefined && (await runs(path.join(folder, 'pip'), ['--version'])))
+      return [path.join(folder, 'pip')];
   }
-  if (await runs('python3', ['-m', 'pip', '--version'])) return 'python3';
+  if (await runs('python3', ['-m', 'pip', '--version'])) return ['python3', '-m', 'pip'];
   throw new KilnError('tool-missing', 'Downloading Python packages needs pip', {
     hint: 'Install python3 and pip (Debian: python3-pip).',
   });

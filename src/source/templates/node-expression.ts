@@ -65,8 +65,11 @@ function buildLines(options: NodeExpressionOptions): string {
     'runHook preBuild',
     'export HOME=$TMPDIR CI=true HUSKY=0 NEXT_TELEMETRY_DISABLED=1 ASTRO_TELEMETRY_DISABLED=1',
     'export npm_config_cache=$TMPDIR/npm npm_config_offline=true npm_config_audit=false npm_config_fund=false',
-    'export npm_config_update_notifier=false npm_config_nodedir=$nodejs npm_config_script_shell=$bash/bin/bash',
+    'export npm_config_update_notifier=false npm_config_script_shell=$bash/bin/bash',
     'export SHELL_PROGRAM=$bash/bin/bash PATH=$PWD/node_modules/.bin:$PATH',
+    ...(dependencies.compiles
+      ? ['export npm_config_nodedir=$nodejs npm_package_config_node_gyp_nodedir=$nodejs']
+      : []),
     ...installDependencies(dependencies.manager),
     ...Object.entries(options.buildVariables).map(([name, value]) => `export ${name}=${shellWord(value)}`),
     ...(start.build === undefined ? [] : [start.build]),

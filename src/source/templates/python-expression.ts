@@ -75,22 +75,22 @@ function installLines(options: PythonExpressionOptions): string {
 
 function installWheels(options: PythonExpressionOptions): readonly string[] {
   const names = options.requirements.map((line) => line.replace(/ --hash=\S+/g, ''));
-  const pip =
-    '$TMPDIR/pip/bin/python -m pip --python $environment/bin/python3 install --quiet --no-compile --no-warn-script-location --find-links $packages';
+  const pip = '-m pip install --quiet --no-compile --no-warn-script-location --find-links $packages';
   return [
     `environment=$out/lib/${options.name}-environment`,
-    'python3 -m venv $TMPDIR/pip',
+    '# pip comes from its own wheel: not every Python has one.',
+    'python3 -m zipfile -e $packages/pip-*.whl $TMPDIR/pip',
     'python3 -m venv --without-pip $environment',
     `cat > $TMPDIR/requirements.txt <<'LINES'`,
     ...names,
     'LINES',
-    `${pip} --requirement $TMPDIR/requirements.txt`,
+    `PYTHONPATH=$TMPDIR/pip $environment/bin/python3 ${pip} --requirement $TMPDIR/requirements.txt`,
     ...(options.installsProject
       ? [
-          'python3 -m venv $TMPDIR/build-tools',
-          'for wheel in $packages/*.whl; do $TMPDIR/pip/bin/python -m pip --python $TMPDIR/build-tools/bin/python3 install --quiet --no-deps --no-compile $wheel; done',
+          'python3 -m venv --without-pip $TMPDIR/build-tools',
+          `PYTHONPATH=$TMPDIR/pip $TMPDIR/build-tools/bin/python3 ${pip} --no-deps $packages/*.whl`,
           '$TMPDIR/build-tools/bin/python3 -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $TMPDIR/project .',
-          '$TMPDIR/pip/bin/python -m pip --python $environment/bin/python3 install --quiet --no-deps --no-compile $TMPDIR/project/*.whl',
+          `PYTHONPATH=$TMPDIR/pip $environment/bin/python3 ${pip} --no-deps $TMPDIR/project/*.whl`,
           'rm -rf build *.egg-info',
         ]
       : []),

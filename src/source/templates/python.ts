@@ -58,7 +58,7 @@ async function planPython(request: TemplateRequest): Promise<TemplatePlan> {
     wanted.lines.length === 0 && !installsProject
       ? undefined
       : await pythonWheels(
-          { ...wanted, python: PYTHON, buildRequirements: project?.buildRequirements ?? [] },
+          { ...wanted, python: PYTHON, buildRequirements: ['pip', ...(project?.buildRequirements ?? [])] },
           context,
         );
   const packages = new Set(
@@ -68,7 +68,7 @@ async function planPython(request: TemplateRequest): Promise<TemplatePlan> {
   const port = settings.image?.ports?.[0] ?? hints.port ?? 8000;
   const listens =
     start.isServer || settings.health?.http !== undefined || settings.image?.ports !== undefined;
-  const recorded = (set?.packages ?? []).filter((entry) => !entry.locked).length;
+  const recorded = (set?.packages ?? []).filter((entry) => !entry.locked && entry.name !== 'pip').length;
   return {
     expression: pythonExpression({
       name: storeName(project?.name ?? request.fallbackName, 'app'),
