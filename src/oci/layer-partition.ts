@@ -4,14 +4,14 @@
  */
 import { chanceOf, type ClosureGraph, wordWeight } from './volatility.ts';
 
-/** What one more layer costs: about one round trip, as bytes. */
-const LAYER_COST = 1.5 * 2 ** 20;
+/** What one more layer costs: about one round trip (50 ms at 10 MiB/s), as bytes. */
+const LAYER_COST = 0.5 * 2 ** 20;
 /** Smaller things are joined with their neighbours of the same cohort before cuts are looked for. */
 const UNIT_FLOOR = 2 ** 20;
 /** Larger layers are avoided, so that a client can pull several at once. */
 const LAYER_CEILING = 512 * 2 ** 20;
-/** Units that cuts are looked for between; bounds the work to about a million steps. */
-const MAX_UNITS = 900;
+/** Units that cuts are looked for between; bounds the work for a closure of thousands of paths. */
+const MAX_UNITS = 400;
 
 interface Unit {
   readonly members: number[];
@@ -34,7 +34,10 @@ export function partition(graph: ClosureGraph, rest: readonly number[], budget: 
  * by name. Nothing depends on a rank or a hash, so that one new path moves no other border.
  */
 function makeUnits(graph: ClosureGraph, rest: readonly number[]): Unit[] {
-  const cohort = new Map(rest.map((index) => [index, cohortOf(graph, index)]));
+  const likely = graph.paths.flatMap((_, index) =>
+    (graph.weights[index] ?? 0) > LIKELY_CAUSE ? [index] : [],
+  );
+  const cohort = new Map(rest.map((index) => [index, cohortOf(graph, index, likely)]));
   const sorted = [...rest].sort((a, b) => {
     const byCohort = compare(cohort.get(a) ?? '', cohort.get(b) ?? '');
     return (
@@ -50,15 +53,13 @@ function makeUnits(graph: ClosureGraph, rest: readonly number[]): Unit[] {
 }
 
 /** Bucket of the chance, and the likely causes by name. Sorts as text. */
-function cohortOf(graph: ClosureGraph, index: number): string {
+function cohortOf(graph: ClosureGraph, index: number, likely: readonly number[]): string {
   const chance = graph.chances[index] ?? 0;
   const bucket = Math.max(0, 20 + Math.floor(Math.log2(Math.max(chance, 1e-6))));
-  const causes: string[] = [];
   const reach = graph.reaches[index];
-  graph.weights.forEach((weight, cause) => {
-    const reached = ((reach?.[cause >> 5] ?? 0) & (1 << (cause & 31))) !== 0;
-    if (reached && weight > LIKELY_CAUSE) causes.push(graph.names[cause] ?? '');
-  });
+  const causes = likely
+    .filter((cause) => ((reach?.[cause >> 5] ?? 0) & (1 << (cause & 31))) !== 0)
+    .map((cause) => graph.names[cause] ?? '');
   return `${String(bucket).padStart(2, '0')} ${causes.sort(compare).join(' ')}`;
 }
 

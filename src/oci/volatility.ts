@@ -28,7 +28,9 @@ export interface ClosureGraph {
 const ROOT_RATE = 0.5;
 const OTHER_RATE = 0.01;
 /** How many releases of history the assumption is worth. */
-const PRIOR_STRENGTH = 4;
+const PRIOR_STRENGTH = 12;
+/** Learned rates move in steps of this factor, so that a plan does not shift with every release. */
+const RATE_STEP = 8;
 
 export function closureGraph(closure: Closure, history: PathHistory = []): ClosureGraph {
   const paths = closure.paths.map((info) => info.path);
@@ -122,7 +124,9 @@ function causeWeights(
   const steps = history.length;
   return Float64Array.from(names, (name, index) => {
     const prior = roots.has(closure.paths[index]?.path ?? '') ? ROOT_RATE : OTHER_RATE;
-    const rate = ((causes.get(name) ?? 0) + prior * PRIOR_STRENGTH) / (steps + PRIOR_STRENGTH);
+    const learned = ((causes.get(name) ?? 0) + prior * PRIOR_STRENGTH) / (steps + PRIOR_STRENGTH);
+    const stepsAway = Math.round(Math.log(learned / prior) / Math.log(RATE_STEP));
+    const rate = prior * RATE_STEP ** Math.max(0, stepsAway);
     return -Math.log(1 - Math.min(rate, 0.99));
   });
 }
