@@ -79,6 +79,8 @@ export class LayerHasher implements AsyncDisposable {
     signal.throwIfAborted();
     const worker = await this.#take();
     try {
+      // The wait for a thread may have been long.
+      signal.throwIfAborted();
       const layer = await ask(worker, recipe, signal, onBytes);
       this.#give(worker);
       return layer;
