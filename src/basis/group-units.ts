@@ -54,7 +54,7 @@ export function groupUnits(
     }
   };
   for (const name of [...groups.keys(), ...input.roots.map((root) => unitOf.get(root) ?? root)]) visit(name);
-  return mergeCycles(members, needs, debs);
+  return mergeCycles(members, needs, (unit) => debs.get(groups.get(unit)?.debs[0] ?? unit)?.version ?? '0');
 }
 
 function readGroups(
@@ -87,7 +87,7 @@ const isPattern = (name: string): boolean => /[*[]/.test(name);
 function mergeCycles(
   members: ReadonlyMap<string, string[]>,
   needs: ReadonlyMap<string, ReadonlySet<string>>,
-  debs: ReadonlyMap<string, DebPackage>,
+  versionOf: (unit: string) => string,
 ): Record<string, LockedUnit> {
   const order = new Map<string, number>();
   const low = new Map<string, number>();
@@ -116,7 +116,7 @@ function mergeCycles(
   for (const [name, unit] of Object.entries(units)) {
     unit.debs = [...new Set(unit.debs)].toSorted();
     unit.needs = [...new Set(unit.needs)].filter((need) => need !== name).toSorted();
-    unit.version = upstreamVersion(debs.get(members.get(name)?.[0] ?? name)?.version ?? '0');
+    unit.version = upstreamVersion(versionOf(name));
   }
   return units;
 }

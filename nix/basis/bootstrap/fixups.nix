@@ -2,7 +2,9 @@
 # maintainer scripts make.
 {
   glibc = ''
-    rm -rf lib/gconv share
+    rm -rf lib/gconv share etc
+    # The C library opens libgcc_s by name when a thread ends or is cancelled; it must find the one beside it.
+    patchelf --no-sort --set-rpath $out/lib lib/libc.so.6
   '';
   bash = ''
     ln -sf bash bin/sh
@@ -46,6 +48,19 @@
     for need in $needs; do
       for wheel in "$need"/share/python-wheels/*.whl; do [ -e "share/python-wheels/''${wheel##*/}" ] || ln -s "$wheel" share/python-wheels/; done
     done
+    bin/python3.13 - share/python-wheels/pip-*.whl "$certificates" <<'PATCH'
+    import sys, zipfile
+    path, certificates = sys.argv[1:]
+    with zipfile.ZipFile(path) as wheel:
+        files = [(info, wheel.read(info)) for info in wheel.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for info, data in files:
+            if info.filename.endswith("certifi/core.py"):
+                data = data.replace(b"/etc/ssl/certs/ca-certificates.crt", certificates.encode())
+            wheel.writestr(info, data)
+    PATCH
+    # Nix does not see references in compressed files.
+    echo "$certificates" > share/python-wheels/certificates
     # Packages among a build's inputs become importable.
     cat > nix-support/setup-hook <<'HOOK'
     _addPythonPath() {
@@ -53,9 +68,10 @@
       case $1 in *-python3.13-* | *-python313-*) ;; *) addToSearchPath PYTHONPATH "$1/lib/python3/dist-packages" ;; esac
     }
     addEnvHooks 0 _addPythonPath
-    export PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 _PYTHON_HOST_PLATFORM=''${_PYTHON_HOST_PLATFORM:-linux-$(uname -m)}
+    export PYTHONHASHSEED=0 PYTHONNOUSERSITE=1
     HOOK
     sed -i 's/^    //' nix-support/setup-hook
+    python=$out
   '';
   perl = ''
     rm -f bin/perl5.40*-linux-gnu
@@ -75,8 +91,8 @@
     [ -e conf ] || ln -s etc/nginx conf
   '';
   go = ''
-    [ -e bin/go ] || ln -s ../lib/go-1.24/bin/go bin/go
-    [ -e bin/gofmt ] || ln -s ../lib/go-1.24/bin/gofmt bin/gofmt
+    mkdir -p bin
+    for tool in go gofmt; do [ -e bin/$tool ] || ln -s ../lib/go-1.24/bin/$tool bin/$tool; done
   '';
   postgresql = ''
     for file in lib/postgresql/17/bin/*; do ln -s "../$file" "bin/''${file##*/}" 2>/dev/null || true; done

@@ -185,7 +185,23 @@ for file in lib/pkgconfig/*.pc share/pkgconfig/*.pc; do
   sed -i -e "s|/usr/lib/[a-z0-9_]*-linux-gnu|$out/lib|g" -e "s|\${prefix}/lib/[a-z0-9_]*-linux-gnu|\${prefix}/lib|g" -e "s|/usr\b|$out|g" "$file"
 done
 
+# --- Debian's certifi knows only the installed system's certificates
+certificates=
+for prefix in $needs; do
+  if [ -e "$prefix/etc/ssl/certs/ca-bundle.crt" ]; then certificates=$prefix/etc/ssl/certs/ca-bundle.crt; fi
+done
+if [ -n "$certificates" ]; then
+  find lib -path '*/certifi/core.py' -exec sed -i "s|/etc/ssl/certs/ca-certificates.crt|$certificates|g" {} +
+fi
+
 eval "$fixup"
+
+# By hash of the source, because all files in the store have the same time.
+if [ -n "$python" ]; then
+  for dir in lib/python3.13 lib/python3/dist-packages; do
+    [ ! -d "$dir" ] || PYTHONHASHSEED=0 "$python/bin/python3.13" -m compileall -q -j1 --invalidation-mode unchecked-hash "$out/$dir" > /dev/null || true
+  done
+fi
 
 rm -f lib/*.la
 if [ -d include ] || [ -d lib/pkgconfig ]; then

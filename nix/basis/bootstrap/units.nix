@@ -23,6 +23,8 @@ let
       shell = if builtins.elem name shellClosure then "" else units.bash;
       propagated = map (need: units.${need}) (builtins.filter isDevelopment needs);
       glibc = if name == "glibc" then "" else units.glibc;
+      # Compiles the modules of Python packages.
+      python = if builtins.match "python3-.*" name != null && builtins.match ".*-whl" name == null then units.python313 else "";
       inherit tools;
       fixup = fixups.${name} or "";
     } // {

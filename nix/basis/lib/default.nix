@@ -31,6 +31,6 @@ let
       isFloat isFunction isInt isList isPath isString length lessThan listToAttrs mapAttrs match mul partition pathExists readFile removeAttrs replaceStrings
       seq sort split splitVersion stringLength sub substring tail toJSON trace tryEval typeOf unsafeGetAttrPos hashString hashFile isNull baseNameOf dirOf;
   };
-  lib = parts // parts.trivial // parts.lists // parts.attrsets // parts.strings // parts.customisation // parts.fixedPoints // parts.meta;
+  lib = parts // parts.trivial // parts.lists // parts.attrsets // parts.strings // parts.customisation // parts.fixedPoints // parts.meta // { inherit (parts.lists) replicate; };
 in
 lib

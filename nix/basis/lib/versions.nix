@@ -4,5 +4,5 @@ lib: rec {
   minor = v: builtins.elemAt (splitVersion v) 1;
   patch = v: builtins.elemAt (splitVersion v) 2;
   majorMinor = v: builtins.concatStringsSep "." (lib.take 2 (splitVersion v));
-  pad = n: v: builtins.concatStringsSep "." (lib.take n (splitVersion v ++ lib.replicate n "0"));
+  pad = n: v: builtins.concatStringsSep "." (lib.take n (splitVersion v ++ builtins.genList (_: "0") n));
 }

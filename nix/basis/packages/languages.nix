@@ -7,7 +7,7 @@ let
   npmProgram = attribute: self.callPackage ./npm-program.nix { inherit sources attribute; };
 in
 {
-  busybox = self.runCommandLocal "busybox-${lib.versions.pad 3 "1.37"}" { passthru.version = "1.37.0"; meta.mainProgram = "busybox"; } ''
+  busybox = let version = lib.last (builtins.match "([0-9]+:)?([0-9.]+).*" sources.locked.debs.${sources.locked.busybox.deb}.version); in self.runCommandLocal "busybox-${version}" { pname = "busybox"; inherit version; meta.mainProgram = "busybox"; } ''
     mkdir -p $out/bin
     cp ${sources.busybox}/bin/busybox $out/bin/
     for applet in $($out/bin/busybox --list); do [ "$applet" = busybox ] || ln -s busybox $out/bin/$applet; done

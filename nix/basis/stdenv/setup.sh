@@ -123,7 +123,11 @@ _addInput() {
   [ -n "$input" ] && [ -z "${_seenInput[$input]-}" ] || return 0
   _seenInput[$input]=1
   if [ -f "$input" ]; then source "$input"; return 0; fi
-  addToSearchPath PATH "$input/bin"
+  # What the build asks for comes before what every build has.
+  if [ -d "$input/bin" ]; then
+    _inputPath=${_inputPath:+$_inputPath:}$input/bin
+    PATH=$_inputPath:$_basePath
+  fi
   addToSearchPath PKG_CONFIG_PATH "$input/lib/pkgconfig"
   addToSearchPath PKG_CONFIG_PATH "$input/share/pkgconfig"
   addToSearchPath ACLOCAL_PATH "$input/share/aclocal"
@@ -144,27 +148,20 @@ _addInput() {
 declare -a envHooks=() preConfigureHooks=() fixupOutputHooks=() preFixupHooks=() postFixupHooks=() unpackCmdHooks=() postUnpackHooks=() preBuildHooks=() postInstallHooks=() prePhases_=()
 addEnvHooks() { shift; envHooks+=("$@"); }
 
-unset PATH_
 PATH=
 for _path in $initialPath; do addToSearchPath PATH "$_path/bin"; done
-_basePath=$PATH
-PATH=
+_basePath=$PATH _inputPath=
 if [ -n "${cc:-}" ]; then
   export CC=gcc CXX=g++ AR=ar LD=ld RANLIB=ranlib STRIP=strip NM=nm OBJCOPY=objcopy OBJDUMP=objdump READELF=readelf AS=as
 fi
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-315532800}
 export CONFIG_SHELL=$shell SHELL=$shell TZ=UTC ZERO_AR_DATE=1
 export NIX_STORE=${NIX_STORE:-/nix/store} NIX_BUILD_CORES=${NIX_BUILD_CORES:-1}
-if [ "$NIX_BUILD_CORES" = 0 ]; then NIX_BUILD_CORES=$(PATH=$_basePath nproc); fi
+if [ "$NIX_BUILD_CORES" = 0 ]; then NIX_BUILD_CORES=$(nproc); fi
 : "${outputs:=out}"
 export HOME=${HOME:-/homeless-shelter}
-PATH=$_basePath
 for _input in ${nativeBuildInputs:-} ${buildInputs:-} ${propagatedNativeBuildInputs:-} ${propagatedBuildInputs:-} ${nativeCheckInputs:-} ${checkInputs:-} ${cc:-}; do
-  # What the build asks for comes before what every build has.
-  PATH=${PATH%"$_basePath"}
-  PATH=${PATH%:}
   _addInput "$_input"
-  PATH=${PATH:+$PATH:}$_basePath
 done
 export PATH
 if [ -n "${out:-}" ]; then export NIX_LDFLAGS="-rpath ${lib:-$out}/lib ${NIX_LDFLAGS:-}"; fi
