@@ -1,7 +1,18 @@
 /** The content key: the same for the same content wherever it lies, another one for everything that evaluation can see. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isKilnError } from '../src/base/error.ts';
@@ -12,7 +23,8 @@ import { pruneTrees } from '../src/source/tree/prune-trees.ts';
 import { sourceContext } from './harness/source-context.ts';
 import { workFolder } from './harness/work-folder.ts';
 
-const EXPRESSION = '{ pkgs ? import <nixpkgs> { }, GREETING ? "" }: pkgs.stdenv.mkDerivation { name = "x"; src = ./.; inherit GREETING; }\n';
+const EXPRESSION =
+  '{ pkgs ? import <nixpkgs> { }, GREETING ? "" }: pkgs.stdenv.mkDerivation { name = "x"; src = ./.; inherit GREETING; }\n';
 
 function application(folder: string): string {
   const app = join(folder, 'app');
@@ -52,13 +64,22 @@ test('the key is the same for the same files elsewhere, at another time, and in 
 test('every change that evaluation can see changes the key, and undoing it brings the key back', async () => {
   using work = workFolder();
   const app = application(work.path);
-  const key = (options: BuildOptions = {}): Promise<string> => keyOf(work.path, { kind: 'directory', path: app }, options);
+  const key = (options: BuildOptions = {}): Promise<string> =>
+    keyOf(work.path, { kind: 'directory', path: app }, options);
   const first = await key();
   const seen = new Set([first]);
   const changes: readonly (readonly [string, () => void, () => void])[] = [
-    ['content', () => writeFileSync(join(app, 'src', 'main.c'), 'int niam;\n'), () => writeFileSync(join(app, 'src', 'main.c'), 'int main;\n')],
+    [
+      'content',
+      () => writeFileSync(join(app, 'src', 'main.c'), 'int niam;\n'),
+      () => writeFileSync(join(app, 'src', 'main.c'), 'int main;\n'),
+    ],
     ['mode', () => chmodSync(join(app, 'run'), 0o755), () => chmodSync(join(app, 'run'), 0o644)],
-    ['name', () => renameSync(join(app, 'run'), join(app, 'start')), () => renameSync(join(app, 'start'), join(app, 'run'))],
+    [
+      'name',
+      () => renameSync(join(app, 'run'), join(app, 'start')),
+      () => renameSync(join(app, 'start'), join(app, 'run')),
+    ],
     ['another file', () => writeFileSync(join(app, 'more'), ''), () => rmSync(join(app, 'more'))],
     ['a link', () => symlinkSync('run', join(app, 'link')), () => rmSync(join(app, 'link'))],
   ];
@@ -70,7 +91,11 @@ test('every change that evaluation can see changes the key, and undoing it bring
     undo();
     assert.equal(await key(), first, `${what}, undone`);
   }
-  const options: readonly BuildOptions[] = [{ attr: 'a' }, { packages: 'basis' }, { environmentVars: { GREETING: 'hi' } }];
+  const options: readonly BuildOptions[] = [
+    { attr: 'a' },
+    { packages: 'basis' },
+    { environmentVars: { GREETING: 'hi' } },
+  ];
   for (const option of options) {
     const changed = await key(option);
     assert.ok(!seen.has(changed), JSON.stringify(option));
@@ -83,7 +108,10 @@ test('what only the image or the builder needs does not change the key', async (
   const app = application(work.path);
   const spec: SourceSpec = { kind: 'directory', path: app };
   const first = await keyOf(work.path, spec);
-  assert.equal(await keyOf(work.path, spec, { environmentVars: { OTHER: 'x' }, buildTimeout: 60, silenceTimeout: 5 }), first);
+  assert.equal(
+    await keyOf(work.path, spec, { environmentVars: { OTHER: 'x' }, buildTimeout: 60, silenceTimeout: 5 }),
+    first,
+  );
   mkdirSync(join(app, 'node_modules'));
   writeFileSync(join(app, 'node_modules', 'x'), 'x');
   writeFileSync(join(app, '.env'), 'SECRET=x');
@@ -92,7 +120,10 @@ test('what only the image or the builder needs does not change the key', async (
 
 test('an expression that asks for the time has a new key each time', async () => {
   using work = workFolder();
-  const spec: SourceSpec = { kind: 'expression', expression: 'derivation { name = toString builtins.currentTime; }' };
+  const spec: SourceSpec = {
+    kind: 'expression',
+    expression: 'derivation { name = toString builtins.currentTime; }',
+  };
   assert.notEqual(await keyOf(work.path, spec), await keyOf(work.path, spec));
   const pure: SourceSpec = { kind: 'expression', expression: EXPRESSION, files: { 'a/b.txt': 'x' } };
   assert.equal(await keyOf(work.path, pure), await keyOf(work.path, pure));
@@ -103,7 +134,8 @@ test('the copy holds what was hashed, without .git, and a second look makes no s
   const app = application(work.path);
   git(app, 'init', '--quiet');
   const context = sourceContext(work.path);
-  const look = async (): Promise<Source> => await resolveSource({ kind: 'directory', path: app }, {}, context);
+  const look = async (): Promise<Source> =>
+    await resolveSource({ kind: 'directory', path: app }, {}, context);
   await using source = await look();
   assert.equal(readFileSync(join(source.directory, 'src', 'main.c'), 'utf8'), 'int main;\n');
   assert.throws(() => statSync(join(source.directory, '.git')));
@@ -154,33 +186,56 @@ test('paths that leave the source are refused', async () => {
   const context = sourceContext(work.path);
   for (const name of ['../x', '/etc/x', 'a/../../x', '.git/config', 'a\\b', '']) {
     const spec: SourceSpec = { kind: 'expression', expression: '{ }', files: { [name]: '' } };
-    await assert.rejects(resolveSource(spec, {}, context), (error) => isKilnError(error) && error.code === 'invalid-input', name);
+    await assert.rejects(
+      resolveSource(spec, {}, context),
+      (error) => isKilnError(error) && error.code === 'invalid-input',
+      name,
+    );
   }
   const app = application(work.path);
   writeFileSync(join(app, 'kiln.toml'), '[build]\nfile = "secret.nix"\n');
   symlinkSync('/etc/hostname', join(app, 'secret.nix'));
-  await assert.rejects(resolveSource({ kind: 'directory', path: app }, {}, context), /not a file inside the source/);
+  await assert.rejects(
+    resolveSource({ kind: 'directory', path: app }, {}, context),
+    /not a file inside the source/,
+  );
 });
 
 test('files of this machine are not for requests from the network', async () => {
   using work = workFolder();
   const context = { ...sourceContext(work.path), allowLocal: false };
-  for (const spec of [{ kind: 'directory', path: work.path }, { kind: 'file', path: '/etc/x.nix' }, { kind: 'flake', reference: `path:${work.path}` }] as const) {
-    await assert.rejects(resolveSource(spec, {}, context), (error) => isKilnError(error) && error.code === 'forbidden');
+  for (const spec of [
+    { kind: 'directory', path: work.path },
+    { kind: 'file', path: '/etc/x.nix' },
+    { kind: 'flake', reference: `path:${work.path}` },
+  ] as const) {
+    await assert.rejects(
+      resolveSource(spec, {}, context),
+      (error) => isKilnError(error) && error.code === 'forbidden',
+    );
   }
 });
 
 test('local flakes are told from remote ones', () => {
   assert.deepEqual(parseFlakeReference('.#web'), { reference: '.', attr: 'web', directory: '.' });
-  assert.deepEqual(parseFlakeReference('path:/a?dir=b#c'), { reference: 'path:/a?dir=b', attr: 'c', directory: '/a/b' });
+  assert.deepEqual(parseFlakeReference('path:/a?dir=b#c'), {
+    reference: 'path:/a?dir=b',
+    attr: 'c',
+    directory: '/a/b',
+  });
   assert.deepEqual(parseFlakeReference('github:o/r#x'), { reference: 'github:o/r', attr: 'x' });
   assert.deepEqual(parseFlakeReference('nixpkgs#hello'), { reference: 'nixpkgs', attr: 'hello' });
-  for (const bad of ['', '--impure', 'a b', 'path:%zz']) assert.throws(() => parseFlakeReference(bad), isKilnError);
+  for (const bad of ['', '--impure', 'a b', 'path:%zz'])
+    assert.throws(() => parseFlakeReference(bad), isKilnError);
 });
 
 test('variables of a template reach the image', async () => {
   using work = workFolder();
-  const spec: SourceSpec = { kind: 'template', template: 'node', customizations: { environmentVars: { PORT: '8080' } } };
+  const spec: SourceSpec = {
+    kind: 'template',
+    template: 'node',
+    customizations: { environmentVars: { PORT: '8080' } },
+  };
   const source = await resolveSource(spec, {}, sourceContext(work.path));
   assert.equal(source.template, 'node');
   assert.equal(source.settings.image?.env?.['PORT'], '8080');

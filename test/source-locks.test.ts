@@ -4,7 +4,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isKilnError } from '../src/base/error.ts';
 import { evaluateMarker } from '../src/source/dependencies/environment-marker.ts';
-import { matchesIntegrity, sha512Integrity, strongestIntegrity } from '../src/source/dependencies/integrity.ts';
+import {
+  matchesIntegrity,
+  sha512Integrity,
+  strongestIntegrity,
+} from '../src/source/dependencies/integrity.ts';
 import { parseNpmrc } from '../src/source/dependencies/npm-configuration.ts';
 import { isForPlatform, parseNpmLock } from '../src/source/dependencies/npm-lock.ts';
 import { parsePnpmLock } from '../src/source/dependencies/pnpm-lock.ts';
@@ -19,8 +23,17 @@ const NPM = JSON.stringify({
     '': { name: 'app' },
     'packages/a': { version: '1.0.0' },
     'node_modules/a': { resolved: 'packages/a', link: true },
-    'node_modules/b': { version: '2.0.0', resolved: 'https://example.org/b/-/b-2.0.0.tgz', integrity: 'sha512-AA==' },
-    'node_modules/b/node_modules/@s/c': { version: '3.0.0', integrity: 'sha512-AA==', os: ['darwin'], optional: true },
+    'node_modules/b': {
+      version: '2.0.0',
+      resolved: 'https://example.org/b/-/b-2.0.0.tgz',
+      integrity: 'sha512-AA==',
+    },
+    'node_modules/b/node_modules/@s/c': {
+      version: '3.0.0',
+      integrity: 'sha512-AA==',
+      os: ['darwin'],
+      optional: true,
+    },
     'node_modules/alias': { name: 'real', version: '1.0.0', inBundle: true },
     'node_modules/local': { version: '1.0.0', resolved: 'file:local.tgz' },
     'node_modules/musl': { version: '1.0.0', libc: ['musl'], cpu: ['x64'], os: ['linux'] },
@@ -29,48 +42,83 @@ const NPM = JSON.stringify({
 
 test('a lock of npm gives what has to be downloaded, not links, bundles or files of the source', () => {
   const { packages } = parseNpmLock(NPM, 'package-lock.json');
-  assert.deepEqual(packages.map(({ location, name }) => [location, name]), [
-    ['node_modules/b', 'b'],
-    ['node_modules/b/node_modules/@s/c', '@s/c'],
-    ['node_modules/musl', 'musl'],
-  ]);
+  assert.deepEqual(
+    packages.map(({ location, name }) => [location, name]),
+    [
+      ['node_modules/b', 'b'],
+      ['node_modules/b/node_modules/@s/c', '@s/c'],
+      ['node_modules/musl', 'musl'],
+    ],
+  );
 });
 
 test('packages for other systems, processors and C libraries are left out', () => {
   const { packages } = parseNpmLock(NPM, 'package-lock.json');
   const wanted = packages.filter((entry) => isForPlatform(entry, { cpu: 'x64', libc: 'glibc' }));
-  assert.deepEqual(wanted.map((entry) => entry.name), ['b']);
+  assert.deepEqual(
+    wanted.map((entry) => entry.name),
+    ['b'],
+  );
 });
 
 test('the first version of the lock nests its packages', () => {
-  const text = JSON.stringify({ lockfileVersion: 1, dependencies: { a: { version: '1.0.0', dependencies: { b: { version: '2.0.0' } } } } });
-  assert.deepEqual(parseNpmLock(text, 'l').packages.map((entry) => entry.location), ['node_modules/a', 'node_modules/a/node_modules/b']);
+  const text = JSON.stringify({
+    lockfileVersion: 1,
+    dependencies: { a: { version: '1.0.0', dependencies: { b: { version: '2.0.0' } } } },
+  });
+  assert.deepEqual(
+    parseNpmLock(text, 'l').packages.map((entry) => entry.location),
+    ['node_modules/a', 'node_modules/a/node_modules/b'],
+  );
 });
 
 test('a name that is a path is refused', () => {
-  const text = JSON.stringify({ lockfileVersion: 3, packages: { 'node_modules/x': { name: '../../etc', version: '1.0.0' } } });
+  const text = JSON.stringify({
+    lockfileVersion: 3,
+    packages: { 'node_modules/x': { name: '../../etc', version: '1.0.0' } },
+  });
   assert.throws(() => parseNpmLock(text, 'package-lock.json'), /is not a package name/);
 });
 
 test('a lock of yarn 1 gives names, addresses and integrity, with SHA-1 where there is nothing better', () => {
   const text = `# yarn lockfile v1\n\n"@s/a@^1.0.0", "@s/a@^1.1.0":\n  version "1.1.0"\n  resolved "https://example.org/@s/a/-/a-1.1.0.tgz#${'0'.repeat(40)}"\n  integrity sha512-AA==\n  dependencies:\n    b "^2.0.0"\n\nb@^2.0.0:\n  version "2.0.1"\n  resolved "https://example.org/b/-/b-2.0.1.tgz#${'f'.repeat(40)}"\n`;
   const found = parseYarnLock(text, 'yarn.lock');
-  assert.deepEqual(found.map(({ name, version }) => [name, version]), [['@s/a', '1.1.0'], ['b', '2.0.1']]);
+  assert.deepEqual(
+    found.map(({ name, version }) => [name, version]),
+    [
+      ['@s/a', '1.1.0'],
+      ['b', '2.0.1'],
+    ],
+  );
   assert.equal(found[0]?.integrity, 'sha512-AA==');
   assert.match(found[1]?.integrity ?? '', /^sha1-/);
 });
 
 test('the lock of a newer yarn is refused with a way out', () => {
-  assert.throws(() => parseYarnLock('__metadata:\n  version: 8\n', 'yarn.lock'), (error) => isKilnError(error) && /pnpm import/.test(error.hint ?? ''));
+  assert.throws(
+    () => parseYarnLock('__metadata:\n  version: 8\n', 'yarn.lock'),
+    (error) => isKilnError(error) && /pnpm import/.test(error.hint ?? ''),
+  );
 });
 
 test('locks of pnpm 6 and 9 give names, versions and integrity', () => {
-  const nine = "lockfileVersion: '9.0'\n\npackages:\n\n  '@s/a@1.0.0':\n    resolution: {integrity: sha512-AA==}\n    engines: {node: '>=8'}\n    os: [darwin]\n\n  b@2.0.0:\n    resolution: {integrity: sha512-BB==, tarball: https://example.org/b.tgz}\n\nsnapshots:\n\n  b@2.0.0: {}\n";
+  const nine =
+    "lockfileVersion: '9.0'\n\npackages:\n\n  '@s/a@1.0.0':\n    resolution: {integrity: sha512-AA==}\n    engines: {node: '>=8'}\n    os: [darwin]\n\n  b@2.0.0:\n    resolution: {integrity: sha512-BB==, tarball: https://example.org/b.tgz}\n\nsnapshots:\n\n  b@2.0.0: {}\n";
   const found = parsePnpmLock(nine, 'l');
-  assert.deepEqual(found.map(({ name, version, integrity }) => [name, version, integrity]), [['@s/a', '1.0.0', 'sha512-AA=='], ['b', '2.0.0', 'sha512-BB==']]);
+  assert.deepEqual(
+    found.map(({ name, version, integrity }) => [name, version, integrity]),
+    [
+      ['@s/a', '1.0.0', 'sha512-AA=='],
+      ['b', '2.0.0', 'sha512-BB=='],
+    ],
+  );
   assert.deepEqual(found[0]?.os, ['darwin']);
-  const six = "lockfileVersion: '6.0'\n\npackages:\n\n  /c@1.2.3(react@18.0.0):\n    resolution: {integrity: sha512-CC==}\n    dev: false\n";
-  assert.deepEqual(parsePnpmLock(six, 'l').map(({ name, version }) => [name, version]), [['c', '1.2.3']]);
+  const six =
+    "lockfileVersion: '6.0'\n\npackages:\n\n  /c@1.2.3(react@18.0.0):\n    resolution: {integrity: sha512-CC==}\n    dev: false\n";
+  assert.deepEqual(
+    parsePnpmLock(six, 'l').map(({ name, version }) => [name, version]),
+    [['c', '1.2.3']],
+  );
 });
 
 test('uv.lock gives what is reached from the application, without its development', () => {
@@ -101,7 +149,14 @@ name = "pytest"
 version = "4.0"
 `;
   const found = parsePythonLock('uv.lock', text);
-  assert.deepEqual(found.map(({ name, hashes }) => [name, hashes]), [['web', ['sha256:aa']], ['win', []], ['loop', ['sha256:bb']]]);
+  assert.deepEqual(
+    found.map(({ name, hashes }) => [name, hashes]),
+    [
+      ['web', ['sha256:aa']],
+      ['win', []],
+      ['loop', ['sha256:bb']],
+    ],
+  );
   assert.equal(found.find((entry) => entry.name === 'win')?.marker, "((sys_platform == 'win32'))");
 });
 
@@ -129,22 +184,46 @@ test('integrity compares the strongest algorithm only', () => {
 });
 
 test('an .npmrc is read with its comments, lists and variables', () => {
-  const text = '; comment\nregistry = https://example.org/npm\n//example.org/:_authToken=${TOKEN}\nca[]="a"\nca[]="b"\nstrict-ssl\n';
+  const text =
+    '; comment\nregistry = https://example.org/npm\n//example.org/:_authToken=${TOKEN}\nca[]="a"\nca[]="b"\nstrict-ssl\n';
   assert.deepEqual(parseNpmrc(text, { TOKEN: 't' }), {
-    'registry': 'https://example.org/npm',
+    registry: 'https://example.org/npm',
     '//example.org/:_authToken': 't',
-    'ca': ['a', 'b'],
+    ca: ['a', 'b'],
     'strict-ssl': 'true',
   });
 });
 
 test('requirements join continued lines and lose their comments', () => {
-  assert.deepEqual(logicalLines('a==1 \\\n  --hash=sha256:aa # x\n# y\n\nb#c\n'), ['a==1    --hash=sha256:aa', 'b#c']);
+  assert.deepEqual(logicalLines('a==1 \\\n  --hash=sha256:aa # x\n# y\n\nb#c\n'), [
+    'a==1    --hash=sha256:aa',
+    'b#c',
+  ]);
 });
 
 test('whatever the text, a parser answers or refuses with an error made for it', () => {
-  const words = fc.constantFrom('packages:', '  a@1.0.0:', '    resolution: {integrity: x}', '[[package]]', 'name = "a"', '{', '}', '"a@1":', '  version "1"', "lockfileVersion: '9.0'", '__proto__', '"packages":', '<<<<<<< a', '\u0000', ':');
-  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.array(fc.oneof(words, fc.string()), { maxLength: 12 }).map((lines) => lines.join('\n')), fc.json());
+  const words = fc.constantFrom(
+    'packages:',
+    '  a@1.0.0:',
+    '    resolution: {integrity: x}',
+    '[[package]]',
+    'name = "a"',
+    '{',
+    '}',
+    '"a@1":',
+    '  version "1"',
+    "lockfileVersion: '9.0'",
+    '__proto__',
+    '"packages":',
+    '<<<<<<< a',
+    '\u0000',
+    ':',
+  );
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(fc.oneof(words, fc.string()), { maxLength: 12 }).map((lines) => lines.join('\n')),
+    fc.json(),
+  );
   const parsers: readonly ((input: string) => unknown)[] = [
     (input) => parseNpmLock(input, 'l'),
     (input) => parseYarnLock(input, 'l'),

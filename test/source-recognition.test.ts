@@ -22,27 +22,50 @@ function writeTree(work: WorkFolder, files: Readonly<Record<string, string>>): s
   return join(work.path, 'app');
 }
 
-async function plan(files: Readonly<Record<string, string>>): Promise<Awaited<ReturnType<typeof planFolder>>> {
+async function plan(
+  files: Readonly<Record<string, string>>,
+): Promise<Awaited<ReturnType<typeof planFolder>>> {
   using work = workFolder();
   const context = sourceContext(work.path);
   const tree = await readSourceTree(writeTree(work, files), { workspace: context.workspace });
   const paths = tree.entries.map((entry) => entry.path);
-  return await planFolder({ tree: treeReader(tree.directory, paths), fallbackName: 'app', environmentVars: {}, context });
+  return await planFolder({
+    tree: treeReader(tree.directory, paths),
+    fallbackName: 'app',
+    environmentVars: {},
+    context,
+  });
 }
 
 const CASES: readonly (readonly [string, Readonly<Record<string, string>>, string])[] = [
   ['default.nix', { 'default.nix': '{}', 'package.json': '{}' }, 'nix-file'],
   ['flake.nix', { 'flake.nix': '{ outputs = _: { }; }', 'package.json': '{}' }, 'flake'],
   ['default.nix beside flake.nix', { 'default.nix': '{}', 'flake.nix': '{}' }, 'nix-file'],
-  ['a named Nix file', { 'kiln.toml': '[build]\nfile = "nix/app.nix"', 'nix/app.nix': '{}', 'default.nix': '{}' }, 'nix-file'],
+  [
+    'a named Nix file',
+    { 'kiln.toml': '[build]\nfile = "nix/app.nix"', 'nix/app.nix': '{}', 'default.nix': '{}' },
+    'nix-file',
+  ],
   ['package.json with a start script', { 'package.json': '{"scripts":{"start":"node x.js"}}' }, 'node'],
   ['package.json with a main file', { 'package.json': '{}', 'server.js': '' }, 'node'],
   ['main.py', { 'main.py': 'print(1)' }, 'python'],
   ['go.mod', { 'go.mod': 'module x\n\ngo 1.23\n', 'main.go': 'package main\n' }, 'go'],
-  ['go.mod with cmd/', { 'go.mod': 'module example.com/tool\n\ngo 1.23\n', 'cmd/tool/main.go': 'package main\n', 'cmd/other/main.go': 'package main\n' }, 'go'],
+  [
+    'go.mod with cmd/',
+    {
+      'go.mod': 'module example.com/tool\n\ngo 1.23\n',
+      'cmd/tool/main.go': 'package main\n',
+      'cmd/other/main.go': 'package main\n',
+    },
+    'go',
+  ],
   ['index.html', { 'index.html': '<h1>' }, 'static-site'],
   ['public/index.html', { 'public/index.html': '<h1>', 'readme.md': '' }, 'static-site'],
-  ['a template named over a Nix file', { 'kiln.toml': '[build]\ntemplate = "static-site"', 'default.nix': '{}', 'index.html': '' }, 'static-site'],
+  [
+    'a template named over a Nix file',
+    { 'kiln.toml': '[build]\ntemplate = "static-site"', 'default.nix': '{}', 'index.html': '' },
+    'static-site',
+  ],
 ];
 
 for (const [title, files, expected] of CASES) {
@@ -66,17 +89,23 @@ test('a shell.nix alone is named as what cannot be built', async () => {
 
 test('dependencies without a lock are refused with the command that makes one', async () => {
   const files = { 'package.json': '{"scripts":{"start":"node ."},"dependencies":{"a":"1"}}' };
-  await assert.rejects(plan(files), (error) => isKilnError(error) && /npm install --package-lock-only/.test(error.hint ?? ''));
+  await assert.rejects(
+    plan(files),
+    (error) => isKilnError(error) && /npm install --package-lock-only/.test(error.hint ?? ''),
+  );
 });
 
 test('an unknown key of kiln.toml is an error that suggests the right one', async () => {
   await assert.rejects(plan({ 'kiln.toml': '[build]\ncomand = "x"', 'index.html': '' }), (error) => {
-    return isKilnError(error) && error.code === 'invalid-config' && error.hint === 'Did you mean build.command?';
+    return (
+      isKilnError(error) && error.code === 'invalid-config' && error.hint === 'Did you mean build.command?'
+    );
   });
 });
 
 test('settings of the application win over what the template derives', async () => {
-  const kiln = '[build]\nstart = "node main.js"\n[image]\nports = [4000]\nenv = { PORT = "4001" }\n[health]\nhttp = "/up"\n';
+  const kiln =
+    '[build]\nstart = "node main.js"\n[image]\nports = [4000]\nenv = { PORT = "4001" }\n[health]\nhttp = "/up"\n';
   const found = await plan({ 'kiln.toml': kiln, 'package.json': '{}' });
   assert.deepEqual(found.settings.image?.env, { PORT: '4001', HOST: '0.0.0.0', NODE_ENV: 'production' });
   assert.deepEqual(found.settings.health, { port: 4000, http: '/up' });
@@ -84,7 +113,12 @@ test('settings of the application win over what the template derives', async () 
 });
 
 test('text of the application cannot break out of the expression', async () => {
-  const found = await plan({ 'package.json': JSON.stringify({ name: '"${builtins.abort 1}', scripts: { start: "node '' ${x} ''${y}" } }) });
+  const found = await plan({
+    'package.json': JSON.stringify({
+      name: '"${builtins.abort 1}',
+      scripts: { start: "node '' ${x} ''${y}" },
+    }),
+  });
   const text = found.by === 'template' ? found.plan.expression : '';
   assert.match(text, /exec node ''' ''\$\{x\} '''''\$\{y\}/);
   assert.match(text, /pname = "builtins\.abort-1"/);
@@ -92,7 +126,10 @@ test('text of the application cannot break out of the expression', async () => {
 
 test('an unknown template is an error that lists them', () => {
   assert.throws(() => findTemplate('nod'), /no template "nod"/);
-  assert.deepEqual(listTemplates().map((entry) => entry.name), ['node', 'python', 'go', 'static-site']);
+  assert.deepEqual(
+    listTemplates().map((entry) => entry.name),
+    ['node', 'python', 'go', 'static-site'],
+  );
 });
 
 test('every starter is recognised by its own template', async () => {
@@ -103,18 +140,35 @@ test('every starter is recognised by its own template', async () => {
 });
 
 test('a Procfile and a Dockerfile tell the start command and the port', () => {
-  assert.equal(parseProcfile('release: x\nweb: gunicorn app:app --bind :$PORT\n'), 'gunicorn app:app --bind :$PORT');
-  const dockerfile = 'FROM a AS b\nEXPOSE 1\nCMD x\nFROM c\nEXPOSE 8081/tcp\nENTRYPOINT ["node"]\nCMD ["a b.js"]\n';
+  assert.equal(
+    parseProcfile('release: x\nweb: gunicorn app:app --bind :$PORT\n'),
+    'gunicorn app:app --bind :$PORT',
+  );
+  const dockerfile =
+    'FROM a AS b\nEXPOSE 1\nCMD x\nFROM c\nEXPOSE 8081/tcp\nENTRYPOINT ["node"]\nCMD ["a b.js"]\n';
   assert.deepEqual(parseDockerfile(dockerfile), { start: "node 'a b.js'", port: 8081 });
 });
 
 test('version ranges of engines choose a packaged Node.js', () => {
   const table: readonly (readonly [string, readonly number[]])[] = [
-    ['>=20', [20, 22, 24]], ['^22.3.0', [22]], ['20.x', [20]], ['18 || 20', [20]], ['>=18 <23', [20, 22]], ['v22.1.0', [22]],
-    ['*', [20, 22, 24]], ['20 - 22', [20, 22]], ['>= 22.0.0', [22, 24]], ['~24.1', [24]], ['<22', [20]],
+    ['>=20', [20, 22, 24]],
+    ['^22.3.0', [22]],
+    ['20.x', [20]],
+    ['18 || 20', [20]],
+    ['>=18 <23', [20, 22]],
+    ['v22.1.0', [22]],
+    ['*', [20, 22, 24]],
+    ['20 - 22', [20, 22]],
+    ['>= 22.0.0', [22, 24]],
+    ['~24.1', [24]],
+    ['<22', [20]],
   ];
   for (const [range, majors] of table) {
-    assert.deepEqual([20, 22, 24].filter((major) => satisfiesMajor(major, range)), majors, range);
+    assert.deepEqual(
+      [20, 22, 24].filter((major) => satisfiesMajor(major, range)),
+      majors,
+      range,
+    );
   }
 });
 
