@@ -27,6 +27,7 @@ export function connectHttp(url: string, options: HttpClientOptions): KilnApi {
       client.lines(`builds/${encodeURIComponent(id)}/log${query({ ...selection })}`),
     listImages: () => client.get('images'),
     getImage: (reference) => client.get(`image${query({ reference })}`),
+    getRunnable: (reference) => client.get(`image/run${query({ reference })}`),
     deleteImage: async (reference) => void (await client.request('DELETE', `image${query({ reference })}`)),
     pushImage: (reference, destination) => client.post('images/push', { reference, destination }),
     cacheStatistics: () => client.get('cache/statistics'),

@@ -1,4 +1,6 @@
 /** All that the command line and the pages do, as one interface: in this process or over HTTP, with the same answers. */
+import type { ImageConfig } from '../oci/image-config.ts';
+import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import type { BuildRequest } from '../pipeline/build-request.ts';
 import type { BuildEvent, BuildView, ImageView, LogLineView } from '../pipeline/build-view.ts';
 
@@ -36,6 +38,13 @@ export interface ImageDetails extends ImageView {
   readonly buildId?: string;
 }
 
+/** What running an image here needs: its configuration, and its layers where they are recipes of the store. */
+export interface RunnableImage {
+  readonly reference: string;
+  readonly config: ImageConfig;
+  readonly layers: readonly { readonly digest: string; readonly recipe?: LayerRecipe }[];
+}
+
 export interface Explanation {
   /** Where the expression comes from: a file of the source, or a template and why it was chosen. */
   readonly origin: string;
@@ -71,6 +80,7 @@ export interface KilnApi extends AsyncDisposable {
   listImages(): Promise<readonly ImageListEntry[]>;
   /** `NAME`, `NAME:TAG` or `NAME@DIGEST`. */
   getImage(reference: string): Promise<ImageDetails>;
+  getRunnable(reference: string): Promise<RunnableImage>;
   deleteImage(reference: string): Promise<void>;
   pushImage(
     reference: string,

@@ -47,6 +47,9 @@ export function serveApi(app: FastifyInstance, kiln: KilnApi): void {
   });
   app.get(`${root}/images`, () => kiln.listImages());
   app.get(`${root}/image`, (request) => kiln.getImage(parse(referenceSchema, request.query).reference));
+  app.get(`${root}/image/run`, (request) =>
+    kiln.getRunnable(parse(referenceSchema, request.query).reference),
+  );
   app.delete(`${root}/image`, async (request, reply) => {
     await kiln.deleteImage(parse(referenceSchema, request.query).reference);
     return reply.code(204).send();

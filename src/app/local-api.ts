@@ -8,6 +8,7 @@ import type {
   KilnApi,
   LogQuery,
   RequestCredentials,
+  RunnableImage,
 } from '../api/kiln-api.ts';
 import type { RepositoryName } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
@@ -18,8 +19,9 @@ import { readLog } from '../build/read-log.ts';
 import { readBuildState } from '../build/watch-build.ts';
 import { queuePlaces } from '../build/queue-queries.ts';
 import { startBuildWorker, type BuildWorker } from '../build/build-worker.ts';
-import type { ImageSummary } from '../catalog/image-details.ts';
-import { parseImageConfig } from '../oci/image-config.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { ImageDetails as StoredImage, ImageSummary } from '../catalog/image-details.ts';
+import { parseImageConfig, type ImageConfig } from '../oci/image-config.ts';
 import { parseReference } from '../oci/reference.ts';
 import { explainSource } from '../source/explain-source.ts';
 import { createExecuteBuild } from '../pipeline/execute-build.ts';
@@ -185,11 +187,6 @@ export class LocalApi implements KilnApi {
     const { repository, tagOrDigest, shown } = this.#parse(reference);
     const details = await catalog.imageDetails(repository, tagOrDigest);
     if (details === undefined) throw noImage(reference);
-    const configDigest = details.config?.digest;
-    const blob = configDigest === undefined ? undefined : await catalog.findBlob(repository, configDigest);
-    const chunks: Buffer[] = [];
-    if (blob !== undefined)
-      for await (const chunk of catalog.readBlob(blob, { start: 0, end: blob.size })) chunks.push(chunk);
     const checks = details.results[START_CHECK];
     return {
       reference: shown,
@@ -200,9 +197,27 @@ export class LocalApi implements KilnApi {
         size: layer.size,
         paths: layer.recipe === undefined ? [] : storePathsOf({ ...layer, recipe: layer.recipe }),
       })),
-      config: blob === undefined ? undefined : parseImageConfig(Buffer.concat(chunks)),
+      config: await readConfig(catalog, details),
       startChecks: Array.isArray(checks) ? (checks as StartCheckResult[]) : undefined,
     };
+  }
+
+  async getRunnable(reference: string): Promise<RunnableImage> {
+    const catalog = await this.#kiln.catalog();
+    const { repository, tagOrDigest, shown } = this.#parse(reference);
+    const details = await catalog.imageDetails(repository, tagOrDigest);
+    if (details === undefined) throw noImage(reference);
+    const config = await readConfig(catalog, details);
+    if (config === undefined)
+      throw new KilnError(
+        'image-failed',
+        `${reference} is not one image but several, or has no configuration`,
+      );
+    const layers = details.layerList.map(({ digest, recipe }) => ({
+      digest,
+      ...(recipe === undefined ? {} : { recipe }),
+    }));
+    return { reference: shown, config, layers };
   }
 
   async deleteImage(reference: string): Promise<void> {
@@ -305,6 +320,14 @@ export class LocalApi implements KilnApi {
       shown: `${own}/${parsed.repository}${separator}${tagOrDigest}`,
     };
   }
+}
+
+async function readConfig(catalog: Catalog, details: StoredImage): Promise<ImageConfig | undefined> {
+  const digest = details.config?.digest;
+  const blob = digest === undefined ? undefined : await catalog.findBlob(details.repository, digest);
+  if (blob === undefined) return undefined;
+  const chunks = await Array.fromAsync(catalog.readBlob(blob, { start: 0, end: blob.size }));
+  return parseImageConfig(Buffer.concat(chunks));
 }
 
 function refuseLocalSources(request: BuildRequest): void {

@@ -1,5 +1,6 @@
 /** One listener with the registry and the API, and a worker that builds what is queued. */
 import { KilnError } from '../base/error.ts';
+import type { KilnApi } from '../api/kiln-api.ts';
 import { serveApi } from '../api/serve-api.ts';
 import { createHttpServer } from '../http/http-server.ts';
 import { serveRegistry } from '../registry/serve-registry.ts';
@@ -15,6 +16,8 @@ export interface ServeOptions {
 
 export interface RunningServer extends AsyncDisposable {
   readonly url: string;
+  /** The same functions without the network. */
+  readonly api: KilnApi;
 }
 
 /** @throws KilnError port-taken, database-unreachable, tool-missing */
@@ -34,6 +37,7 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
   await api.startWorker();
   return {
     url,
+    api,
     async [Symbol.asyncDispose]() {
       await server.close();
       await api[Symbol.asyncDispose]();

@@ -2,14 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { KilnApi } from '../api/kiln-api.ts';
+import type { RunnableImage } from '../api/kiln-api.ts';
 import { KilnError } from '../base/error.ts';
 import { portsOf } from '../image/image-program.ts';
 import type { ImageConfig } from '../oci/image-config.ts';
 import { createBundle } from '../runtime/container-bundle.ts';
 import { forwardPort, openGateway } from '../runtime/gateway.ts';
 import { runContainer, type Container } from '../runtime/oci-runtime.ts';
-import { pullForRun } from '../app/pull-for-run.ts';
+import { prepareRun } from '../app/prepare-run.ts';
 import type { CommandContext } from './command-context.ts';
 
 export interface RunImageOptions {
@@ -23,13 +23,12 @@ export interface RunImageOptions {
 
 export async function runImage(
   context: CommandContext,
-  kiln: KilnApi,
-  reference: string,
+  runnable: RunnableImage,
   options: RunImageOptions,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'kiln-run-'));
   try {
-    const image = await pullForRun(context.env, context.signal, kiln, reference, options.args ?? []);
+    const image = await prepareRun(context.env, context.signal, runnable, options.args ?? []);
     const program = { ...image.program, env: [...image.program.env, ...(options.env ?? [])] };
     const network = options.network ?? 'loopback';
     await using bundle = await createBundle(directory, image.content, program, {

@@ -1,4 +1,5 @@
 /** The dependencies step: source → derivation, by memory or by evaluation, and what building it will need. */
+import { dirname } from 'node:path';
 import type { StorePath } from '../base/brand.ts';
 import { findEvaluation, saveEvaluation } from '../build/reuse-queries.ts';
 import { instantiate } from '../nix/instantiate.ts';
@@ -70,7 +71,7 @@ async function evaluate(
   return await instantiate(services.nix, source.installable, {
     nixPath: { nixpkgs: packages.location },
     restricted: !(services.allowLocal && own),
-    sourceDirectory: source.directory,
+    sourceDirectory: readableFolder(source),
     gcRoot: services.roots.linkOf(`drv-${options.buildId}`),
     signal: options.signal,
     onEvent: (event) => {
@@ -78,6 +79,12 @@ async function evaluate(
       if (event.type === 'message' && event.level <= 1) options.onLine(event.text);
     },
   });
+}
+
+/** A template's expression lies beside the folder that it builds; the folder around both holds nothing else. */
+function readableFolder(source: Source): string {
+  if (source.installable.type !== 'file' || source.template === undefined) return source.directory;
+  return dirname(source.installable.file);
 }
 
 async function allValid(services: PipelineServices, paths: readonly StorePath[]): Promise<boolean> {

@@ -1,6 +1,5 @@
 /** Puts the sources that a derivation of the basis needs into the store before Nix would ask for them. */
 import { debianDirectory, type Environment } from '../setup/kiln-home.ts';
-import { provideFixedOutputs } from '../basis/provide-fixed-outputs.ts';
 import type { NixInstallation } from '../nix/nix-installation.ts';
 
 export type ProvideSources = (
@@ -10,6 +9,8 @@ export type ProvideSources = (
 
 export function createProvideSources(nix: NixInstallation, env: Environment): ProvideSources {
   return async (drvPath, options) => {
+    // Imported when needed: it brings the clients of the package archives along.
+    const { provideFixedOutputs } = await import('../basis/provide-fixed-outputs.ts');
     const provided = await provideFixedOutputs(drvPath, {
       nix,
       debianFolder: debianDirectory(env),

@@ -9,6 +9,8 @@ import { runtimeSpec, type ContainerOptions, type ContainerProcess } from './run
 export interface BundleContent {
   readonly literals: readonly LiteralEntry[];
   readonly storePaths: readonly StorePath[];
+  /** Fills the root file system first, for images whose layers are not in the store. */
+  readonly fill?: (root: string) => Promise<void>;
 }
 
 export interface Bundle extends AsyncDisposable {
@@ -33,6 +35,7 @@ export async function createBundle(
   };
   try {
     const root = join(directory, 'rootfs');
+    await content.fill?.(root);
     for (const folder of ['nix/store', 'proc', 'dev', 'sys'])
       await mkdir(join(root, folder), { recursive: true });
     await chmod(root, 0o755);

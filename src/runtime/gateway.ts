@@ -14,7 +14,7 @@ const PROGRAM = fileURLToPath(new URL('gateway-program.mjs', import.meta.url));
 
 /** Joins the network of process `pid` (util-linux `nsenter`) and waits until the socket file accepts connections. */
 export async function openGateway(pid: number, port: number, directory: string): Promise<Gateway> {
-  const socketFile = join(directory, `${port}.sock`);
+  const socketFile = join(directory, `${pid}-${port}.sock`);
   // The user namespace is joined too where it is not ours (without root).
   const join_ = process.getuid?.() === 0 ? ['--net'] : ['--user', '--preserve-credentials', '--net'];
   const child = spawn(

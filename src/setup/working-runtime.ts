@@ -11,7 +11,9 @@ export async function ensureWorkingRuntime(run: SetupRun, memoryFile: string): P
   const found = await findRuntimes(run);
   const first = await selectRuntime(found, memoryFile, run.signal);
   if (first.runtime !== undefined) return first.runtime;
-  const installed = found.some((candidate) => candidate.name === 'crun') ? [] : [await installOciRuntime(run)];
+  const installed = found.some((candidate) => candidate.name === 'crun')
+    ? []
+    : [await installOciRuntime(run)];
   const second = await selectRuntime(installed, memoryFile, run.signal);
   if (second.runtime !== undefined) return second.runtime;
   throw new KilnError('tool-missing', 'no OCI runtime can start a program on this machine', {

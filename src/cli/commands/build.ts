@@ -1,7 +1,7 @@
 /** `kiln build SOURCE` */
 import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
-import type { KilnApi, RequestCredentials } from '../../api/kiln-api.ts';
+import type { KilnApi, RequestCredentials, RunnableImage } from '../../api/kiln-api.ts';
 import { KilnError } from '../../base/error.ts';
 import { parseDuration } from '../../base/units.ts';
 import { parseBuildRequest, type BuildRequest } from '../../pipeline/build-request.ts';
@@ -91,20 +91,31 @@ export function defineBuild(program: Command, context: CommandContext): void {
 async function runBuild(context: CommandContext, source: string, flags: BuildFlags): Promise<void> {
   const request = await readRequest(context, source, flags);
   const credentials = await readCredentials(context, flags);
+  const image = await buildOrExplain(context, request, credentials, flags);
+  if (image === undefined) return;
+  const { runImage } = await import('../run-image.ts');
+  await runImage(context, image, {});
+}
+
+/** @returns the image to run, when one is to be run; Kiln is closed again by then */
+async function buildOrExplain(
+  context: CommandContext,
+  request: BuildRequest,
+  credentials: RequestCredentials,
+  flags: BuildFlags,
+): Promise<RunnableImage | undefined> {
   await using kiln = await connect(context);
-  if (flags.explain === true) return explain(context, kiln, request, credentials, flags);
+  if (flags.explain === true) {
+    await explain(context, kiln, request, credentials, flags);
+    return undefined;
+  }
   const created = await kiln.createBuild(request, credentials);
   const build = await followToEnd(context, kiln, created, { logs: flags.logs ?? false });
   if (flags.json === true) printJson(context, build);
   else printBuildResult(context, build);
-  if (build.status !== 'success') {
-    process.exitCode = exitCodeOf(build);
-    return;
-  }
-  if (flags.run === true && build.image !== undefined) {
-    const { runImage } = await import('../run-image.ts');
-    await runImage(context, kiln, build.image.reference, {});
-  }
+  if (build.status !== 'success') process.exitCode = exitCodeOf(build);
+  if (build.status !== 'success' || flags.run !== true || build.image === undefined) return undefined;
+  return await kiln.getRunnable(build.image.reference);
 }
 
 /** A build that failed exits as its reason says: 1 for the work, 3 for the machine. */

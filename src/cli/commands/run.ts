@@ -1,5 +1,6 @@
 /** `kiln run REF [-- ARGS]` */
 import type { Command } from 'commander';
+import type { RunnableImage } from '../../api/kiln-api.ts';
 import type { CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { examples } from '../create-examples.ts';
@@ -34,9 +35,8 @@ export function defineRun(program: Command, context: CommandContext): void {
     .option('--network <kind>', 'loopback or host', 'loopback')
     .addHelpText('after', examples([['kiln run web -p 8080', 'answer on 127.0.0.1:8080']]))
     .action(async (reference: string, args: string[], flags: RunFlags) => {
-      await using kiln = await connect(context);
       const { runImage } = await import('../run-image.ts');
-      await runImage(context, kiln, reference, {
+      await runImage(context, await findImage(context, reference), {
         args,
         env: flags.env,
         network: flags.network === 'host' ? 'host' : 'loopback',
@@ -44,4 +44,10 @@ export function defineRun(program: Command, context: CommandContext): void {
         ...(flags.port === undefined ? {} : { port: flags.port }),
       });
     });
+}
+
+/** Kiln is closed again before the image runs, so that other commands need not wait for it. */
+async function findImage(context: CommandContext, reference: string): Promise<RunnableImage> {
+  await using kiln = await connect(context);
+  return await kiln.getRunnable(reference);
 }
