@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { KilnError } from '../base/error.ts';
-import type { AcquiredSource } from './acquire-source.ts';
+import type { AcquiredSource } from './acquired-source.ts';
 import type { SourceContext } from './source-context.ts';
 import type { CommitInfo, SourceSpec } from './source.ts';
 import { loadSourceTree, readSourceTree, type SourceTree } from './tree/source-tree.ts';

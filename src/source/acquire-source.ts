@@ -3,41 +3,16 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { KilnError } from '../base/error.ts';
-import type { AppSettings } from '../config/app-settings.ts';
 import { acquireGit } from './acquire-git.ts';
+import type { AcquiredSource, RemoteFlake } from './acquired-source.ts';
 import { parseFlakeReference } from './flake-reference.ts';
 import { APP_SETTINGS_FILE, parseAppSettings } from './read-app-settings.ts';
 import type { SourceContext } from './source-context.ts';
-import type { BuildOptions, CommitInfo, SourceSpec } from './source.ts';
+import type { BuildOptions, SourceSpec } from './source.ts';
 import { findTemplate } from './templates/list-templates.ts';
 import { gitTopLevel, listFiles } from './tree/list-files.ts';
 import { relativePaths } from './tree/nix-facts.ts';
 import { readSourceTree, type SourceTree } from './tree/source-tree.ts';
-
-export interface AcquiredSource {
-  readonly type: 'tree';
-  readonly tree: SourceTree;
-  /** The source's folder inside the tree; `''` is the tree itself. */
-  readonly base: string;
-  /** The Nix file that was named, relative to the folder. */
-  readonly file?: string;
-  readonly asFlake?: boolean;
-  readonly attr?: string;
-  readonly template?: string;
-  /** Variables for the image, and for what asks for them. */
-  readonly environmentVars: Readonly<Record<string, string>>;
-  readonly name: string;
-  readonly commit?: CommitInfo;
-  readonly branch?: string;
-  /** Of a named file or flake, which no plan reads again. */
-  readonly settings: AppSettings;
-}
-
-export interface RemoteFlake {
-  readonly type: 'remote-flake';
-  readonly reference: string;
-  readonly attr?: string;
-}
 
 const EXPRESSION_FILE = 'default.nix';
 const MAX_EXTRA_FILES = 10_000;

@@ -1,5 +1,5 @@
 /** A flake that Nix fetches itself. */
-import type { RemoteFlake } from './acquire-source.ts';
+import type { RemoteFlake } from './acquired-source.ts';
 import { contentKey } from './content-key.ts';
 import type { SourceContext } from './source-context.ts';
 import type { BuildOptions, Source } from './source.ts';

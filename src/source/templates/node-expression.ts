@@ -14,7 +14,7 @@ export interface NodeExpressionOptions {
   readonly start: NodeStart;
   /** Exported before the build command. */
   readonly buildVariables: Readonly<Record<string, string>>;
-  /** Text of `sandbox/prepare-node.mjs`. */
+  /** Text of `nix/templates/prepare-node.mjs`. */
   readonly script: string;
 }
 

@@ -47,7 +47,7 @@ async function planNode(request: TemplateRequest): Promise<TemplatePlan> {
     dependencies,
     start,
     buildVariables: Object.fromEntries(buildVariables),
-    script: await readFile(new URL('./sandbox/prepare-node.mjs', import.meta.url), 'utf8'),
+    script: await readFile(new URL('../../../nix/templates/prepare-node.mjs', import.meta.url), 'utf8'),
   });
   return {
     expression,
