@@ -15,6 +15,7 @@ import { parsePnpmLock } from '../src/source/dependencies/pnpm-lock.ts';
 import { parsePythonLock } from '../src/source/dependencies/python-lock.ts';
 import { logicalLines } from '../src/source/dependencies/python-requirements.ts';
 import { parseYarnLock } from '../src/source/dependencies/yarn-lock.ts';
+import { refusePrivateHost } from '../src/source/dependencies/refuse-private-host.ts';
 import { parseAppSettings } from '../src/source/read-app-settings.ts';
 
 const NPM = JSON.stringify({
@@ -181,6 +182,21 @@ test('integrity compares the strongest algorithm only', () => {
   assert.equal(matchesIntegrity(Buffer.from('y'), good), false);
   assert.equal(matchesIntegrity(content, ''), false);
   assert.equal(strongestIntegrity(`sha1-AA== ${good}`).length, 1);
+});
+
+test('a lock cannot name this machine or its network as the place to download from', async () => {
+  for (const address of [
+    'http://127.0.0.1/x.tgz',
+    'http://169.254.169.254/latest',
+    'https://[::1]/x',
+    'http://localhost:5000/x',
+  ]) {
+    await assert.rejects(
+      refusePrivateHost(address),
+      (error) => isKilnError(error) && error.code === 'forbidden',
+      address,
+    );
+  }
 });
 
 test('an .npmrc is read with its comments, lists and variables', () => {

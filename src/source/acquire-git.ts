@@ -63,7 +63,8 @@ export async function acquireGit(spec: GitSpec, context: SourceContext): Promise
       ...(context.onProgress === undefined ? {} : { onProgress: context.onProgress }),
     });
     const { tree, base } = await readCheckout(checkout, subdirectory, context);
-    await remember(record, { hash: tree.hash, base, commit });
+    // The branch may have moved between the two questions: then this is another commit, and not what the record is for.
+    if (commit.sha === sha) await remember(record, { hash: tree.hash, base, commit });
     return { type: 'tree', name, tree, base, commit, ...(branch === undefined ? {} : { branch }) };
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -11,6 +11,7 @@ import type { Dependency } from '../templates/template.ts';
 import { matchesIntegrity, sha512Integrity } from './integrity.ts';
 import { readNpmConfiguration, type NpmConfiguration } from './npm-configuration.ts';
 import type { LockedNpmPackage } from './npm-lock.ts';
+import { refusePrivateHost } from './refuse-private-host.ts';
 
 const PARALLEL = 8;
 

@@ -117,7 +117,7 @@ async function pipCommand(context: SourceContext): Promise<readonly [string, ...
       throw error;
     }
   };
-  const packaged = await context.nix.programFolder('python3', context.signal);
+  const packaged = await packagedFolder('python3', context);
   if (packaged !== undefined) {
     const key = createHash('sha256').update(packaged).digest('hex').slice(0, 16);
     const environment = path.join(context.depsCache, 'python', key);
@@ -125,7 +125,7 @@ async function pipCommand(context: SourceContext): Promise<readonly [string, ...
     if (await runs(program, ['-m', 'pip', '--version'])) return [program, '-m', 'pip'];
     if (await runs(path.join(packaged, 'python3'), ['-m', 'venv', '--clear', environment]))
       return [program, '-m', 'pip'];
-    const folder = await context.nix.programFolder('python3Packages.pip', context.signal);
+    const folder = await packagedFolder('python3Packages.pip', context);
     if (folder !== undefined && (await runs(path.join(folder, 'pip'), ['--version'])))
       return [path.join(folder, 'pip')];
   }
@@ -133,6 +133,16 @@ async function pipCommand(context: SourceContext): Promise<readonly [string, ...
   throw new KilnError('tool-missing', 'Downloading Python packages needs pip', {
     hint: 'Install python3 and pip (Debian: python3-pip).',
   });
+}
+
+/** A package set without the attribute is no failure here: the machine's own Python may do. */
+async function packagedFolder(attribute: string, context: SourceContext): Promise<string | undefined> {
+  try {
+    return await context.nix.programFolder(attribute, context.signal);
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'evaluation-failed') return undefined;
+    throw error;
+  }
 }
 
 async function describe(
