@@ -126,6 +126,11 @@ async function download(
       },
     );
   }
+  const named = configuration['registry'];
+  const registry = typeof named === 'string' ? new URL(named).host : undefined;
+  if (!context.allowLocal && /^https?:/.test(remote) && new URL(remote).host !== registry) {
+    await refusePrivateHost(remote);
+  }
   try {
     // Imported when needed: it is by far the largest part, and most builds fetch nothing.
     const { default: npm } = await import('pacote');
