@@ -4,8 +4,8 @@
 , crossSystem ? null
 , overlays ? [ ]
 , config ? { }
-, # A lock to use instead of the one beside this file; Kiln names one when the archive has moved on.
-  lockFile ? (let named = builtins.getEnv "KILN_BASIS_LOCK"; in if named != "" then /. + named else ./lock.json)
+, # A lock to use instead of the one beside this file.
+  lockFile ? ./lock.json
 , ...
 }:
 let

@@ -28,8 +28,14 @@ export const basisInputSchema = z.strictObject({
   groups: z.record(z.string().regex(/^[a-z0-9][a-z0-9.+-]*$/), groupSchema),
   /** Packages that become a prefix of their own. */
   roots: z.array(z.string()),
-  /** Attribute → package of the npm registry and the range its version is taken from. */
-  npm: z.record(z.string(), z.strictObject({ package: z.string(), version: z.string() })),
+  /** Attribute → package of the npm registry and the range its version is taken from, for all systems or each. */
+  npm: z.record(
+    z.string(),
+    z.strictObject({
+      package: z.string(),
+      version: z.union([z.string(), z.partialRecord(z.enum(NIX_SYSTEMS), z.string())]),
+    }),
+  ),
 });
 
 export type BasisInput = z.infer<typeof basisInputSchema>;
@@ -47,5 +53,7 @@ export async function readBasisInput(file: string): Promise<BasisInput> {
   }
   const parsed = basisInputSchema.safeParse(data);
   if (parsed.success) return parsed.data;
-  throw new KilnError('invalid-input', `${file} is not a basis input list`, { where: z.prettifyError(parsed.error) });
+  throw new KilnError('invalid-input', `${file} is not a basis input list`, {
+    where: z.prettifyError(parsed.error),
+  });
 }

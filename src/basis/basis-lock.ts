@@ -4,7 +4,10 @@ import { z } from 'zod';
 import { KilnError } from '../base/error.ts';
 
 /** A name that may stand in a store path; Debian's file names hold `%`, `~` and `:`, which may not. */
-const storeName = z.string().regex(/^[A-Za-z0-9+._?=-]{1,200}$/).refine((name) => !name.startsWith('.'));
+const storeName = z
+  .string()
+  .regex(/^[A-Za-z0-9+._?=-]{1,200}$/)
+  .refine((name) => !name.startsWith('.'));
 
 export const lockedDebSchema = z.strictObject({
   version: z.string(),
@@ -101,7 +104,10 @@ export function unitClosure(system: LockedSystem, unit: string): string[] {
 
 /** Replaces what a store path's name may not hold. */
 export function storeSafeName(name: string): string {
-  return name.replace(/[^A-Za-z0-9+._?=-]/g, '_').replace(/^\.+/, '_').slice(0, 200);
+  return name
+    .replace(/[^A-Za-z0-9+._?=-]/g, '_')
+    .replace(/^\.+/, '_')
+    .slice(0, 200);
 }
 
 function sortKeys(value: unknown): unknown {

@@ -16,8 +16,3 @@ export function basisInputFile(): string {
 export function basisLockFile(): string {
   return join(basisPath(), 'lock.json');
 }
-
-/** The lock written on this machine when the archive no longer has a locked version; `dataFolder` is `KILN_HOME`. */
-export function overrideLockFile(dataFolder: string): string {
-  return join(dataFolder, 'basis', 'lock.json');
-}

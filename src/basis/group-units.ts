@@ -16,7 +16,9 @@ export function wantedPackages(input: BasisInput, system: NixSystem): string[] {
     .filter(({ only }) => only === undefined || only.includes(system))
     .flatMap(({ debs }) => debs)
     .map((name) => name.replaceAll('${gnu}', gnu));
-  return [...new Set([input.busybox, ...grouped, ...input.roots])].filter((name) => !isPattern(name)).toSorted();
+  return [...new Set([input.busybox, ...grouped, ...input.roots])]
+    .filter((name) => !isPattern(name))
+    .toSorted();
 }
 
 /**
@@ -31,6 +33,7 @@ export function groupUnits(
 ): Record<string, LockedUnit> {
   const debs = new Map(closure.map((deb) => [deb.name, deb]));
   const groups = readGroups(input, system, debs);
+  for (const root of input.roots) if (!debs.has(root)) throw notInArchive(root, 'roots');
   const unitOf = new Map<string, string>();
   for (const [name, group] of groups) for (const deb of group.debs) unitOf.set(deb, name);
   const everSkipped = new Set(input.skip);
@@ -76,8 +79,12 @@ function matching(pattern: string, debs: ReadonlyMap<string, DebPackage>, group:
   const expression = new RegExp(`^${pattern.replaceAll(/[.+]/g, '\\$&').replaceAll('*', '.*')}$`);
   const found = isPattern(pattern) ? [...debs.keys()].filter((name) => expression.test(name)) : [pattern];
   if (found.length > 0 && found.every((name) => debs.has(name))) return found;
-  throw new KilnError('not-found', `the archive has no package ${pattern} for the basis group ${group}`, {
-    hint: 'Correct the name in nix/basis/packages.json.',
+  throw notInArchive(pattern, `the group ${group}`);
+}
+
+function notInArchive(name: string, place: string): KilnError {
+  return new KilnError('not-found', `the archive has no package ${name}, which ${place} of the basis names`, {
+    hint: 'Correct the name in nix/basis/packages.json; a virtual package must be named by one that provides it.',
   });
 }
 

@@ -1,12 +1,19 @@
 /** `kiln basis lock`: resolves the basis's input list against the signed Debian index and the npm registry. */
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { KilnError } from '../base/error.ts';
+import { KilnError, isKilnError } from '../base/error.ts';
 import { openDebianArchive } from '../debian/debian-archive.ts';
 import type { DebPackage } from '../debian/deb-package.ts';
 import { runChecked } from '../process/run-process.ts';
 import { NIX_SYSTEMS, readBasisInput, type BasisInput, type NixSystem } from './basis-input.ts';
-import { formatBasisLock, storeSafeName, type BasisLock, type LockedDeb, type LockedSystem } from './basis-lock.ts';
+import {
+  formatBasisLock,
+  readBasisLock,
+  storeSafeName,
+  type BasisLock,
+  type LockedDeb,
+  type LockedSystem,
+} from './basis-lock.ts';
 import { basisInputFile, basisLockFile } from './basis-path.ts';
 import { extractBusybox } from './busybox-tree.ts';
 import { groupUnits, wantedPackages } from './group-units.ts';
@@ -30,14 +37,24 @@ export async function lockBasis(options: LockBasisOptions): Promise<BasisLock> {
   const input = await readBasisInput(options.inputFile ?? basisInputFile());
   const known = NIX_SYSTEMS.filter((system) => input.systems[system] !== undefined);
   const npm = await openNpmRegistry(options);
-  const systems: Record<string, LockedSystem> = {};
-  for (const system of options.systems ?? known) systems[system] = await lockSystem(input, system, npm, options);
-  const lock: BasisLock = { version: 1, suite: input.suite, systems };
   const file = options.lockFile ?? basisLockFile();
+  // Systems that are not asked for keep what they have.
+  const systems: Record<string, LockedSystem> = options.systems === undefined ? {} : await systemsOf(file);
+  for (const system of options.systems ?? known)
+    systems[system] = await lockSystem(input, system, npm, options);
+  const lock: BasisLock = { version: 1, suite: input.suite, systems };
   await mkdir(dirname(file), { recursive: true });
   await writeFile(`${file}.${process.pid}.new`, formatBasisLock(lock));
   await rename(`${file}.${process.pid}.new`, file);
   return lock;
+}
+
+async function systemsOf(file: string): Promise<BasisLock['systems']> {
+  const lock = await readBasisLock(file).catch((error: unknown) => {
+    if (isKilnError(error)) return undefined;
+    throw error;
+  });
+  return { ...lock?.systems };
 }
 
 async function lockSystem(
@@ -52,7 +69,10 @@ async function lockSystem(
       hint: `It has ${Object.keys(input.systems).join(', ')}.`,
     });
   }
-  const run = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
+  const run = {
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  };
   const archive = await openDebianArchive({
     directory: debianFolder,
     suite: input.suite,
@@ -71,15 +91,24 @@ async function lockSystem(
     busybox: { deb: busybox.name, narHash: await busyboxNarHash(fetched, signal) },
     debs: Object.fromEntries(kept.map((deb) => [deb.name, lockDeb(deb)])),
     units,
-    npm: await lockNpm(input, names.npm, npm),
+    npm: await lockNpm(input, system, names.npm, npm),
   };
 }
 
-async function lockNpm(input: BasisInput, platform: string, npm: NpmRegistry): Promise<LockedSystem['npm']> {
+async function lockNpm(
+  input: BasisInput,
+  system: NixSystem,
+  platform: string,
+  npm: NpmRegistry,
+): Promise<LockedSystem['npm']> {
   const entries = Object.entries(input.npm).map(async ([attribute, wanted]) => {
     const name = wanted.package.replaceAll('${npm}', platform);
-    const release = await npm.release(name, wanted.version);
-    return [attribute, { package: name, ...release, file: storeSafeName(`${name}-${release.version}.tgz`) }] as const;
+    const range = typeof wanted.version === 'string' ? wanted.version : (wanted.version[system] ?? 'latest');
+    const release = await npm.release(name, range);
+    return [
+      attribute,
+      { package: name, ...release, file: storeSafeName(`${name}-${release.version}.tgz`) },
+    ] as const;
   });
   return Object.fromEntries(await Promise.all(entries));
 }

@@ -33,13 +33,16 @@ export async function openNpmRegistry(options: { readonly signal?: AbortSignal }
         .catch((cause: unknown) => Promise.reject(failure(`${name}@${range}`, cause)));
       const integrity = manifest._integrity.split(' ').find((part) => part.startsWith('sha512-'));
       if (integrity === undefined) {
-        throw new KilnError('dependency-fetch', `the npm registry gives no SHA-512 for ${name}@${manifest.version}`);
+        throw new KilnError(
+          'dependency-fetch',
+          `the npm registry gives no SHA-512 for ${name}@${manifest.version}`,
+        );
       }
       return { version: manifest.version, integrity };
     },
     async download(name, version, integrity, file) {
-      await pacote
-        .tarball.file(`${name}@${version}`, file, { ...common, integrity })
+      await pacote.tarball
+        .file(`${name}@${version}`, file, { ...common, integrity })
         .catch((cause: unknown) => Promise.reject(failure(`${name}@${version}`, cause)));
     },
   };
@@ -48,9 +51,8 @@ export async function openNpmRegistry(options: { readonly signal?: AbortSignal }
 async function configuredRegistry(signal: AbortSignal | undefined): Promise<string | undefined> {
   const fromEnvironment = process.env['npm_config_registry'] ?? process.env['NPM_CONFIG_REGISTRY'];
   if (fromEnvironment !== undefined) return fromEnvironment;
-  const asked = await runProcess('npm', ['config', 'get', 'registry'], {
-    ...(signal === undefined ? {} : { signal }),
-  }).catch(() => undefined);
+  const options = signal === undefined ? {} : { signal };
+  const asked = await runProcess('npm', ['config', 'get', 'registry'], options).catch(() => undefined);
   const url = asked?.stdout.trim() ?? '';
   return /^https?:\/\/\S+$/.test(url) ? url : undefined;
 }
@@ -58,10 +60,14 @@ async function configuredRegistry(signal: AbortSignal | undefined): Promise<stri
 function failure(what: string, cause: unknown): KilnError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (code === 'EINTEGRITY') {
-    return new KilnError('hash-mismatch', `the npm registry gave other bytes than the lock says for ${what}`, {
-      hint: 'Try again; if it stays so, the registry or a proxy changes the file.',
-      cause,
-    });
+    return new KilnError(
+      'hash-mismatch',
+      `the npm registry gave other bytes than the lock says for ${what}`,
+      {
+        hint: 'Try again; if it stays so, the registry or a proxy changes the file.',
+        cause,
+      },
+    );
   }
   return new KilnError('dependency-fetch', `could not fetch ${what} from the npm registry`, {
     where: cause instanceof Error ? cause.message : String(cause),

@@ -56,10 +56,18 @@ export async function provideFixedOutputs(
 }
 
 /** The sources that building `derivations` would ask for, as `nix-store --realise --dry-run` sees the store. */
-async function missingSources(derivations: readonly string[], options: ProvideOptions): Promise<ProvidedSource[]> {
+async function missingSources(
+  derivations: readonly string[],
+  options: ProvideOptions,
+): Promise<ProvidedSource[]> {
   const found: ProvidedSource[] = [];
   const paths = derivations.map((path) => path.replace(/[\^!].*$/, ''));
-  const result = await runNix(options.nix, 'nix-store', ['--realise', '--dry-run', ...paths], signalOf(options));
+  const result = await runNix(
+    options.nix,
+    'nix-store',
+    ['--realise', '--dry-run', ...paths],
+    signalOf(options),
+  );
   if (result.exitCode !== 0) {
     throw new KilnError('nix-failed', 'Nix could not say what the build needs', {
       where: result.stderr.trim().slice(-2000),
@@ -87,8 +95,15 @@ async function fetchDebs(
   const archives = architectures.size === 0 ? (['amd64'] as const) : [...architectures];
   for (const [position, architecture] of archives.entries()) {
     const suite = (sources[0]?.suite ?? '').replace(/-.*$/, '');
-    const archive = await openDebianArchive({ directory: debianFolder, suite, architecture, ...signalOf({ signal }) });
-    const chosen = sources.filter((deb) => deb.architecture === architecture || (position === 0 && deb.architecture === 'all'));
+    const archive = await openDebianArchive({
+      directory: debianFolder,
+      suite,
+      architecture,
+      ...signalOf({ signal }),
+    });
+    const chosen = sources.filter(
+      (deb) => deb.architecture === architecture || (position === 0 && deb.architecture === 'all'),
+    );
     for (const [sha256, file] of await archive.fetch(chosen, run)) files.set(sha256, file);
   }
   return files;
@@ -117,10 +132,16 @@ async function addDebs(
   await addFixed(['sha256'], flat, options);
 }
 
-async function addNpm(entries: readonly ProvidedSource[], work: string, options: ProvideOptions): Promise<void> {
+async function addNpm(
+  entries: readonly ProvidedSource[],
+  work: string,
+  options: ProvideOptions,
+): Promise<void> {
   const npm = entries.filter((entry) => entry.kind === 'npm');
   if (npm.length === 0) return;
-  options.onProgress?.(`downloading ${npm.map(({ source }) => `${source.package} ${source.version}`).join(', ')}`);
+  options.onProgress?.(
+    `downloading ${npm.map(({ source }) => `${source.package} ${source.version}`).join(', ')}`,
+  );
   const registry = await openNpmRegistry(signalOf(options));
   const files = await Promise.all(
     npm.map(async (entry): Promise<[ProvidedSource, string]> => {
@@ -143,9 +164,13 @@ async function addFixed(
     const result = await runNix(options.nix, 'nix-store', args, signalOf(options));
     if (result.exitCode !== 0) {
       const full = /No space left/.test(result.stderr);
-      throw new KilnError(full ? 'disk-full' : 'nix-failed', 'the sources of the basis could not be added to the store', {
-        where: result.stderr.trim().slice(-2000),
-      });
+      throw new KilnError(
+        full ? 'disk-full' : 'nix-failed',
+        'the sources of the basis could not be added to the store',
+        {
+          where: result.stderr.trim().slice(-2000),
+        },
+      );
     }
     const paths = result.stdout.trim().split('\n');
     for (const [position, [entry]] of batch.entries()) {

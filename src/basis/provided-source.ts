@@ -57,10 +57,14 @@ export function parseProvidedSource(text: string, drvPath: string): ProvidedSour
       if (npm.success) return { ...common, kind, source: npm.data };
     }
   }
-  throw new KilnError('corrupt', `a derivation asks for a source of kind "${kind}" in a way Kiln does not understand`, {
-    where: drvPath,
-    hint: 'The basis and Kiln may be of different versions: use the basis that came with this Kiln.',
-  });
+  throw new KilnError(
+    'corrupt',
+    `a derivation asks for a source of kind "${kind}" in a way Kiln does not understand`,
+    {
+      where: drvPath,
+      hint: 'The basis and Kiln may be of different versions: use the basis that came with this Kiln.',
+    },
+  );
 }
 
 /** The environment of an ATerm derivation. Only there does a tuple of two strings stand; outputs have four, inputs a list. */

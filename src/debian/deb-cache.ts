@@ -121,7 +121,7 @@ function fetchFailure(failed: readonly DebPackage[], stderr: string): KilnError 
       hint:
         'A newer version has replaced it. Write the lock anew with `kiln basis lock`, or set KILN_DEBIAN_ARCHIVE to a ' +
         'dated snapshot of the archive that still has it.',
-      fields,
+      fields: { ...fields, gone: true },
     });
   }
   if (/Hash Sum mismatch/i.test(stderr)) {

@@ -95,7 +95,12 @@
     for tool in go gofmt; do [ -e bin/$tool ] || ln -s ../lib/go-1.24/bin/$tool bin/$tool; done
   '';
   postgresql = ''
+    mkdir -p bin
+    rm -rf lib/postgresql/17/lib/llvmjit* lib/postgresql/17/lib/bitcode
     for file in lib/postgresql/17/bin/*; do ln -s "../$file" "bin/''${file##*/}" 2>/dev/null || true; done
+  '';
+  linux = ''
+    for image in boot/vmlinuz-*; do ln -s "$image" bzImage; done
   '';
   pkg-config = ''
     [ -e bin/pkg-config ] || ln -s pkgconf bin/pkg-config
