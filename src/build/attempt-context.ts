@@ -17,7 +17,7 @@ export interface BuildContext {
   log(text: string, context?: LineContext): void;
   /** Values that no line of the log may show from now on. */
   hide(secrets: readonly (Secret | string | undefined)[]): void;
-  /** For every program that is started: marks it as this attempt's, so that it is found after a crash of this process. */
+  /** Marks programs as this attempt's, so that they are found after a crash of this process; `runProcess` adds it by itself. */
   readonly environment: Readonly<Record<string, string>>;
   /** Notes a program that was started, so that it can be ended after a crash of this process. */
   recordProcess(pid: number): void;

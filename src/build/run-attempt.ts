@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { KilnError, describeFailure, isKilnError, type Failure } from '../base/error.ts';
 import type { Database } from '../db/database.ts';
+import { withProcessMark } from '../process/process-mark.ts';
 import type { BuildContext, ExecuteBuild } from './attempt-context.ts';
 import { endAttempt, insertProcess, type AttemptEnd } from './attempt-queries.ts';
 import { updateFacts, type RunKey } from './build-queries.ts';
@@ -48,17 +49,18 @@ export async function runAttempt(
   const run: RunKey = { buildId: build.id, attempt: build.attempt, workerId: options.worker.id };
   const { database, clock } = options;
   const writer = new LogWriter({ database, run, clock, limitBytes: options.logLimitBytes });
+  const tracker = new StepTracker(database, run);
   const deadline = setTimeout(() => abort.abort(timedOut(build.timeoutSeconds)), build.timeoutSeconds * 1000);
   let end: AttemptEnd;
   let facts: BuildFacts = {};
   try {
-    facts = await options.execute(
-      build,
-      makeContext(options, run, writer, abort.signal, build.silenceSeconds),
-    );
+    const context = makeContext(options, run, { writer, tracker }, abort.signal, build.silenceSeconds);
+    facts = await withProcessMark(context.environment, () => options.execute(build, context));
     end = { attempt: 'success', build: 'success' };
   } catch (error) {
-    const cause: unknown = abort.signal.aborted ? abort.signal.reason : error;
+    const cause: unknown = abort.signal.aborted
+      ? withPlace(abort.signal.reason, error, tracker.latest)
+      : error;
     if (cause instanceof Interruption && cause.kind === 'lost') return;
     end = decideEnd(cause, claimed.machineFailures, options.backoffMs);
     if (end.reason !== undefined) writeReason(writer, end.reason);
@@ -72,12 +74,11 @@ export async function runAttempt(
 function makeContext(
   options: AttemptOptions,
   run: RunKey,
-  writer: LogWriter,
+  { writer, tracker }: { readonly writer: LogWriter; readonly tracker: StepTracker },
   signal: AbortSignal,
   silenceSeconds: number,
 ): BuildContext {
   const { database } = options;
-  const tracker = new StepTracker(database, run);
   return {
     signal,
     silenceMs: silenceSeconds * 1000,
@@ -159,7 +160,19 @@ async function finish(
 
 function timedOut(seconds: number): KilnError {
   return new KilnError('timed-out', `The build did not end within ${seconds} s`, {
-    hint: 'Give it more time with buildTimeout (3600 s at most), or make it faster: a binary cache, fewer dependencies.',
+    hint: 'Give it more time with --timeout (buildTimeout; 60 minutes at most), or make it faster: a binary cache, fewer dependencies.',
+  });
+}
+
+/** The limit says why the build ended; the work that it interrupted knows where. */
+function withPlace(reason: unknown, interrupted: unknown, step: string | undefined): unknown {
+  if (!isKilnError(reason) || reason.code !== 'timed-out') return reason;
+  const place = isKilnError(interrupted) ? interrupted.where : undefined;
+  return new KilnError('timed-out', reason.message, {
+    ...(reason.hint === undefined ? {} : { hint: reason.hint }),
+    where: [`in the step ${step ?? 'initiate'}`, place].filter((part) => part !== undefined).join('\n'),
+    ...(isKilnError(interrupted) ? { fields: interrupted.fields } : {}),
+    cause: interrupted,
   });
 }
 

@@ -16,6 +16,7 @@ export class StepTracker {
   readonly #database: Database;
   readonly #run: RunKey;
   #current: StepName | undefined;
+  #latest: StepName | undefined;
 
   constructor(database: Database, run: RunKey) {
     this.#database = database;
@@ -27,12 +28,18 @@ export class StepTracker {
     return this.#current;
   }
 
+  /** The step that began last, also after its end. */
+  get latest(): StepName | undefined {
+    return this.#latest;
+  }
+
   /** Runs `work` as a step. When it throws, the step has failed, or was cancelled, with that reason. */
   async step<T>(name: StepName, work: (step: StepHandle) => Promise<T>): Promise<T> {
     const result: { detail?: string; reused?: boolean } = {};
     await this.#change(name, { status: 'running' });
     const outer = this.#current;
     this.#current = name;
+    this.#latest = name;
     try {
       const value = await work({
         detail: (text) => (result.detail = text),

@@ -98,7 +98,7 @@ function builderHint(
     return 'The machine may have run out of memory; see `dmesg`, or build fewer things at once.';
   if (about.silent)
     return 'It printed nothing; run its commands by hand, or add `set -x` to the build script.';
-  return `The last lines above say why; \`nix log ${drvPath}\` shows all of them.`;
+  return 'The last lines above say why; the log of the build has all of them.';
 }
 
 function hashMismatch({ drvPath, text }: Fault, extra: object): KilnError | undefined {
@@ -129,7 +129,7 @@ function limitReached({ drvPath, text }: Fault, where: string, extra: object): K
     : new KilnError('silent-too-long', `Building ${name} printed nothing for ${match[1]} s`, {
         where,
         fields,
-        hint: 'It may wait for input or for the network, which a build does not have.',
+        hint: 'It may wait for input or for the network, which a build does not have; if it is only slow, raise `--silence`.',
       });
 }
 

@@ -18,12 +18,14 @@ export interface EvaluationContext {
   readonly sourceDirectory?: string;
   /** Shown instead of `«stdin»` and `«string»`. */
   readonly displayName?: string;
+  /** The name under which people know a file inside `sourceDirectory`. */
+  readonly displayPath?: (file: string) => string;
 }
 
 /** @param text what Nix printed, without colours and without the first `error:` */
 export function describeEvaluationFailure(text: string, context: EvaluationContext = {}): KilnError {
   const message = finalMessage(text);
-  const positions = findPositions(text).map((position) => shown(position, context));
+  const positions = findPositions(text).map((position) => placed(position, context));
   const innermost = positions.at(-1);
   const reason = findReason(message, text);
   const suggestion = /Did you mean ([^?]+)\?/.exec(text)?.[1];
@@ -89,14 +91,13 @@ function firstParagraph(message: string): string {
 }
 
 function describePlace(
-  innermost: NixPosition,
-  positions: readonly NixPosition[],
+  innermost: PlacedPosition,
+  positions: readonly PlacedPosition[],
   context: EvaluationContext,
 ): string {
   const place = `${innermost.file}:${innermost.line}:${innermost.column}\n${innermost.excerpt}`.trimEnd();
-  const directory = context.sourceDirectory;
-  if (directory === undefined || isInside(innermost.file, directory)) return place;
-  const own = positions.findLast((position) => isInside(position.file, directory));
+  if (context.sourceDirectory === undefined || innermost.own) return place;
+  const own = positions.findLast((position) => position.own);
   if (own === undefined) return place;
   return `${place}\ncalled from ${own.file}:${own.line}:${own.column}\n${own.excerpt}`.trimEnd();
 }
@@ -105,9 +106,18 @@ function isInside(file: string, directory: string): boolean {
   return file.startsWith(`${directory.replace(/\/$/, '')}/`);
 }
 
-function shown(position: NixPosition, context: EvaluationContext): NixPosition {
-  if (context.displayName === undefined || !/^«(stdin|string)»$/.test(position.file)) return position;
-  return { ...position, file: context.displayName };
+interface PlacedPosition extends NixPosition {
+  /** Inside the user's source. */
+  readonly own: boolean;
+}
+
+/** The position with the name that people know its file by. */
+function placed(position: NixPosition, context: EvaluationContext): PlacedPosition {
+  const { displayName, displayPath, sourceDirectory } = context;
+  const own = sourceDirectory !== undefined && isInside(position.file, sourceDirectory);
+  if (own) return { ...position, own, file: displayPath?.(position.file) ?? position.file };
+  const typed = displayName !== undefined && /^«(stdin|string)»$/.test(position.file);
+  return { ...position, own, file: typed ? displayName : position.file };
 }
 
 function dedent(lines: readonly string[]): string {

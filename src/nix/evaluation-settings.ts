@@ -9,6 +9,8 @@ export interface EvaluationOptions {
   readonly restricted: boolean;
   /** The folder that holds the expression. */
   readonly sourceDirectory?: string;
+  /** Names files of `sourceDirectory` in errors as people know them. */
+  readonly displayPath?: (file: string) => string;
   /** URI prefixes that may be fetched during a restricted evaluation; default {@link ALLOWED_URIS}. */
   readonly allowedUris?: readonly string[];
   readonly signal?: AbortSignal;

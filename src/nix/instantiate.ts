@@ -1,6 +1,7 @@
 /** Evaluates an installable to one derivation. */
 import { readlink, rm } from 'node:fs/promises';
 import type { StorePath } from '../base/brand.ts';
+import { closestMatches } from '../base/closest-match.ts';
 import { KilnError } from '../base/error.ts';
 import type { Installable } from '../source/source.ts';
 import { parseStorePath } from '../store/store-path.ts';
@@ -55,6 +56,9 @@ async function instantiateFile(
   );
   if (result.exitCode !== 0) {
     const failure = evaluationFailure('nix-instantiate', result, options);
+    const unknown = failure.fields['path'];
+    if (failure.fields['reason'] === 'missing-attribute' && typeof unknown === 'string')
+      throw await missingAttribute(nix, installable, unknown, options);
     // Nix evaluates every derivation of a set; one that fails should not hide that a choice is missing.
     const offered =
       failure.code === 'evaluation-failed' ? await attributesToChoose(nix, installable, options) : [];
@@ -160,6 +164,28 @@ function evaluationFailure(command: string, result: NixResult, options: Instanti
     return nixFailure(command, result);
   }
   return machineFailure(text) ?? describeEvaluationFailure(text, options);
+}
+
+/** Names what could have been meant: the derivations of the set in which the attribute was looked for. */
+async function missingAttribute(
+  nix: NixInstallation,
+  installable: Extract<Installable, { type: 'file' }>,
+  path: string,
+  options: InstantiateOptions,
+): Promise<KilnError> {
+  const { attr: _, ...whole } = installable;
+  const parent = path.split('.').slice(0, -1).join('.');
+  const offered = await attributesToChoose(nix, parent === '' ? whole : { ...whole, attr: parent }, options);
+  const close = closestMatches(path, offered, 1)[0];
+  const shown = offered.slice(0, 40).join(', ');
+  return new KilnError('evaluation-failed', `The expression has no attribute \`${path}\``, {
+    where: options.displayPath?.(installable.file) ?? installable.file,
+    hint:
+      shown === ''
+        ? 'Choose another with --attr, or none to build the expression itself.'
+        : `${close === undefined ? '' : `Did you mean ${close}? `}Choose one with --attr: ${shown}${offered.length > 40 ? ' …' : ''}.`,
+    fields: { reason: 'missing-attribute', attribute: path, path, attributes: offered.slice(0, 40) },
+  });
 }
 
 function notADerivation(what: string, attributes: readonly string[]): KilnError {

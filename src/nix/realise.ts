@@ -119,7 +119,7 @@ function withPlace(error: unknown, drvPath: StorePath, tails: LogTails): unknown
       return new KilnError('silent-too-long', 'The build printed nothing for too long', {
         where,
         fields,
-        hint: 'It may wait for input or for the network, which a build does not have.',
+        hint: 'It may wait for input or for the network, which a build does not have; if it is only slow, raise `--silence`.',
       });
     case 'cancelled':
       return new KilnError('cancelled', 'The build was cancelled', { where: current, fields });

@@ -1,5 +1,5 @@
 /** The dependencies step: source → derivation, by memory or by evaluation, and what building it will need. */
-import { dirname } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { StorePath } from '../base/brand.ts';
 import { findEvaluation, saveEvaluation } from '../build/reuse-queries.ts';
 import { instantiate } from '../nix/instantiate.ts';
@@ -72,6 +72,7 @@ async function evaluate(
     nixPath: { nixpkgs: packages.location },
     restricted: !(services.allowLocal && own),
     sourceDirectory: readableFolder(source),
+    displayPath: (file) => displayPath(file, source, options.spec),
     gcRoot: services.roots.linkOf(`drv-${options.buildId}`),
     signal: options.signal,
     onEvent: (event) => {
@@ -85,6 +86,22 @@ async function evaluate(
 function readableFolder(source: Source): string {
   if (source.installable.type !== 'file' || source.template === undefined) return source.directory;
   return dirname(source.installable.file);
+}
+
+/** Builds read a copy of the source; people know their own file, or a place in their repository. */
+function displayPath(file: string, source: Source, spec: SourceSpec): string {
+  const path = relative(source.directory, file);
+  if (path.startsWith('..')) return source.template === undefined ? file : `template ${source.template}`;
+  switch (spec.kind) {
+    case 'expression':
+      return path === 'default.nix' ? 'expression' : path;
+    case 'directory':
+      return join(spec.path, path);
+    case 'file':
+      return join(dirname(spec.path), path);
+    default:
+      return path;
+  }
 }
 
 async function allValid(services: PipelineServices, paths: readonly StorePath[]): Promise<boolean> {

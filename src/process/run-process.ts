@@ -1,6 +1,7 @@
 /** Runs a program with a deadline, a silence limit and an abort signal, and ends its whole process tree. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { KilnError, systemErrorCode } from '../base/error.ts';
+import { markedEnvironment } from './process-mark.ts';
 import { splitLines } from './split-lines.ts';
 import { killTree } from './kill-tree.ts';
 
@@ -48,7 +49,7 @@ export async function runProcess(
   if (options.signal?.aborted) throw new KilnError('cancelled', `${command} was not started: cancelled`);
   const child = spawn(command, args, {
     cwd: options.cwd,
-    env: options.env as NodeJS.ProcessEnv | undefined,
+    env: markedEnvironment(options.env) as NodeJS.ProcessEnv | undefined,
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });

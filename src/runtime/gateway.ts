@@ -5,6 +5,7 @@ import { createServer, connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KilnError, systemErrorCode } from '../base/error.ts';
+import { markedEnvironment } from '../process/process-mark.ts';
 
 export interface Gateway extends AsyncDisposable {
   readonly socketFile: string;
@@ -22,6 +23,7 @@ export async function openGateway(pid: number, port: number, directory: string):
     ['--target', String(pid), ...join_, process.execPath, PROGRAM, socketFile, String(port)],
     {
       stdio: ['pipe', 'pipe', 'pipe'],
+      env: markedEnvironment(undefined) as NodeJS.ProcessEnv | undefined,
     },
   );
   let stderr = '';
