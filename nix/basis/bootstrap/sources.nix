@@ -10,7 +10,7 @@ let
     derivation ({
       inherit name system;
       builder = "/bin/sh";
-      args = [ "-c" "echo '${name} is not in the store. Build through Kiln, which fetches it: kiln build, or kiln basis provide.' >&2; exit 1" ];
+      args = [ "-c" "echo '${name} is not in the store. Kiln fetches it before a build: use kiln build.' >&2; exit 1" ];
       outputHashMode = mode;
       outputHash = hash;
       kilnProvide = kind;

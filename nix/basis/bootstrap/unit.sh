@@ -34,18 +34,37 @@ merge() {
   rm -rf "$1"
 }
 cd "$work/root"
+# Headers for other machines.
+for dir in usr/include/*-linux-*; do [ "$dir" = "usr/include/$triplet" ] || rm -rf "$dir"; done
+for dir in usr/lib/linux/uapi/*; do
+  case $triplet:${dir##*/} in x86_64-*:x86 | aarch64-*:arm64) ;; *) rm -rf "$dir" ;; esac
+done
+
+# The absolute path that a link in directory $1 to $2 stands for, without `.` and `..`.
+resolveLink() {
+  local path=$2 part parts=() kept=()
+  case $path in /*) ;; *) path=$1/$path ;; esac
+  IFS=/ read -r -a parts <<< "$path"
+  for part in "${parts[@]}"; do
+    case $part in
+      '' | .) ;;
+      ..) [ ${#kept[@]} = 0 ] || unset 'kept[-1]' ;;
+      *) kept+=("$part") ;;
+    esac
+  done
+  local IFS=/
+  REPLY=/${kept[*]}
+}
 # Links are noted before anything moves, as the paths they stand for on an installed system.
 declare -A linkTarget
-while IFS= read -r -d '' link; do
-  target=$(readlink "$link")
-  case $target in
-    /*) ;;
-    *) target=$(realpath -ms --relative-base=/ "/${link%/*}/$target") target=/${target#/} ;;
-  esac
+while IFS= read -r -d '' link && IFS= read -r -d '' target; do
+  case $link in */*) directory=/${link%/*} ;; *) directory= ;; esac
+  resolveLink "$directory" "$target"
+  target=$REPLY
   place "/$link"
   linkTarget[$REPLY]=$target
-  rm "$link"
-done < <(find . -type l -printf '%P\0')
+done < <(find . -type l -printf '%P\0%l\0')
+find . -type l -delete
 
 for prefix in usr .; do
   for dir in "$prefix"/lib/*-linux-gnu; do merge "$dir" "$out/lib"; done
@@ -78,12 +97,12 @@ locate() {
 
 for link in "${!linkTarget[@]}"; do
   target=${linkTarget[$link]}
-  mkdir -p "$(dirname "$link")"
   [ -e "$link" ] && continue
+  [ -d "${link%/*}" ] || mkdir -p "${link%/*}"
   if locate "$target"; then
     found=$REPLY
     if [ "${found#"$out"/}" != "$found" ]; then
-      [ "$found" = "$out/$link" ] || ln -s "$(realpath -ms --relative-to="$(dirname "$out/$link")" "$found")" "$link"
+      [ "$found" = "$out/$link" ] || ln -s "$found" "$link"
     else
       ln -s "$found" "$link"
       # A program linked here by the library's plain name looks for its versioned name at run time.

@@ -17,6 +17,7 @@ let
       builder = "${tools}/bin/bash";
       args = [ "-e" ./unit.sh ];
       unit = name;
+      triplet = builtins.replaceStrings [ "-linux" ] [ "-linux-gnu" ] system;
       debs = map sources.deb debs;
       needs = map (need: units.${need}) needs;
       # Interpreter paths in scripts; perl and python only where the package asks for them.

@@ -11,6 +11,7 @@ stdenvNoCC.mkDerivation (finalAttrs: {
   src = sources.npm attribute;
   npm = if withNpm then sources.npm npmAttribute else null;
   corepack = if withNpm then sources.npm "corepack" else null;
+  dontUnpack = true;
   dontConfigure = true;
   dontBuild = true;
   dontPatchShebangs = true;
@@ -18,8 +19,10 @@ stdenvNoCC.mkDerivation (finalAttrs: {
   dontPatchELF = true;
   installPhase = ''
     runHook preInstall
-    mkdir -p $out/bin
-    install -m755 bin/node $out/bin/node
+    mkdir -p $out
+    # Without the headers, most of its files.
+    tar xf $src -C $out --strip-components=1 --no-same-owner package/bin/node package/LICENSE
+    chmod 755 $out/bin/node
     patchelf --no-sort --set-interpreter "$(echo ${glibc}/lib/ld-linux*)" --set-rpath ${glibc}/lib:${gccLib}/lib $out/bin/node
     if [ -n "$npm" ]; then
       for tool in npm corepack; do
