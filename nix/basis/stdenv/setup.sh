@@ -374,3 +374,5 @@ genericBuild() {
 }
 runHook addInputsHook
 eval "${postHook:-}"
+# Phases and shells of packages are written without care for unset variables.
+set +u
