@@ -17,6 +17,7 @@ export const BANDS: readonly Band[] = [
       nix: ['process'],
       git: ['process', 'config'],
       debian: ['process'],
+      npm: [],
       runtime: ['process'],
       blobs: [],
       db: ['process'],

@@ -79,7 +79,7 @@ function runTests(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
   const fixed = [
-    '--disable-warning=ExperimentalWarning',
+    '--use-system-ca', '--disable-warning=ExperimentalWarning',
     '--test',
     '--test-concurrency=2',
     '--test-reporter=spec',

@@ -9,7 +9,7 @@ import {
   sha512Integrity,
   strongestIntegrity,
 } from '../src/source/dependencies/integrity.ts';
-import { parseNpmrc } from '../src/source/dependencies/npm-configuration.ts';
+import { parseNpmrc } from '../src/npm/npm-configuration.ts';
 import { isForPlatform, parseNpmLock } from '../src/source/dependencies/npm-lock.ts';
 import { parsePnpmLock } from '../src/source/dependencies/pnpm-lock.ts';
 import { parsePythonLock } from '../src/source/dependencies/python-lock.ts';

@@ -36,7 +36,7 @@ export interface LockBasisOptions {
 export async function lockBasis(options: LockBasisOptions): Promise<BasisLock> {
   const input = await readBasisInput(options.inputFile ?? basisInputFile());
   const known = NIX_SYSTEMS.filter((system) => input.systems[system] !== undefined);
-  const npm = await openNpmRegistry(options);
+  const npm = await openNpmRegistry();
   const file = options.lockFile ?? basisLockFile();
   // Systems that are not asked for keep what they have.
   const systems: Record<string, LockedSystem> = options.systems === undefined ? {} : await systemsOf(file);

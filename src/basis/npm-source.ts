@@ -1,9 +1,7 @@
 /** Tarballs of the npm registry, from whatever registry this machine's npm configuration names. */
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import pacote from 'pacote';
 import { KilnError } from '../base/error.ts';
-import { runProcess } from '../process/run-process.ts';
+import { readNpmConfiguration } from '../npm/npm-configuration.ts';
 
 export interface NpmRelease {
   readonly version: string;
@@ -18,14 +16,9 @@ export interface NpmRegistry {
   download(name: string, version: string, integrity: string, file: string): Promise<void>;
 }
 
-/** Reads npm's configuration once (`npm config get registry`; without npm the environment's or npm's own default). */
-export async function openNpmRegistry(options: { readonly signal?: AbortSignal } = {}): Promise<NpmRegistry> {
-  const registry = await configuredRegistry(options.signal);
-  const common = {
-    cache: join(process.env['npm_config_cache'] ?? join(homedir(), '.npm'), '_cacache'),
-    ...(registry === undefined ? {} : { registry }),
-    preferOffline: true,
-  };
+/** Asks the registry that the machine's npm configuration names, with its certificates, proxies and credentials. */
+export async function openNpmRegistry(): Promise<NpmRegistry> {
+  const common = { ...(await readNpmConfiguration()), preferOffline: true };
   return {
     async release(name, range) {
       const manifest = await pacote
@@ -46,15 +39,6 @@ export async function openNpmRegistry(options: { readonly signal?: AbortSignal }
         .catch((cause: unknown) => Promise.reject(failure(`${name}@${version}`, cause)));
     },
   };
-}
-
-async function configuredRegistry(signal: AbortSignal | undefined): Promise<string | undefined> {
-  const fromEnvironment = process.env['npm_config_registry'] ?? process.env['NPM_CONFIG_REGISTRY'];
-  if (fromEnvironment !== undefined) return fromEnvironment;
-  const options = signal === undefined ? {} : { signal };
-  const asked = await runProcess('npm', ['config', 'get', 'registry'], options).catch(() => undefined);
-  const url = asked?.stdout.trim() ?? '';
-  return /^https?:\/\/\S+$/.test(url) ? url : undefined;
 }
 
 function failure(what: string, cause: unknown): KilnError {

@@ -142,7 +142,7 @@ async function addNpm(
   options.onProgress?.(
     `downloading ${npm.map(({ source }) => `${source.package} ${source.version}`).join(', ')}`,
   );
-  const registry = await openNpmRegistry(signalOf(options));
+  const registry = await openNpmRegistry();
   const files = await Promise.all(
     npm.map(async (entry): Promise<[ProvidedSource, string]> => {
       const file = join(work, entry.name);

@@ -9,7 +9,7 @@ import { KilnError } from '../../base/error.ts';
 import type { SourceContext } from '../source-context.ts';
 import type { Dependency } from '../templates/template.ts';
 import { matchesIntegrity, sha512Integrity } from './integrity.ts';
-import { readNpmConfiguration, type NpmConfiguration } from './npm-configuration.ts';
+import { readNpmConfiguration, type NpmConfiguration } from '../../npm/npm-configuration.ts';
 import type { LockedNpmPackage } from './npm-lock.ts';
 import { refusePrivateHost } from './refuse-private-host.ts';
 
