@@ -1,6 +1,6 @@
 /** The local store as a cache: how much builds found in it, and what may go. */
 import type { CacheStatistics } from '../api/kiln-api.ts';
-import { cleanUpBuilds, readReuse } from '../build/build-statistics.ts';
+import { cleanUpBuilds, readReuse, type CleanUp } from '../build/build-statistics.ts';
 import type { Kiln } from './open-kiln.ts';
 
 export async function readCacheStatistics(kiln: Kiln): Promise<CacheStatistics> {
@@ -24,20 +24,28 @@ export async function collectGarbage(
   options: { readonly dryRun: boolean; readonly olderThanDays?: number },
 ): Promise<{ readonly paths: number; readonly freedBytes: number }> {
   const { collectGarbage: collect, deadPaths } = await import('../nix/collect-garbage.ts');
-  const [nix, store, roots] = await Promise.all([kiln.nix(), kiln.store(), kiln.roots()]);
+  const [nix, store] = await Promise.all([kiln.nix(), kiln.store()]);
   if (options.dryRun) {
     const dead = await deadPaths(nix, kiln.signal);
     const infos = await Promise.all(dead.map((path) => store.pathInfo(path)));
     return { paths: dead.length, freedBytes: infos.reduce((sum, info) => sum + (info?.narSize ?? 0), 0) };
   }
-  const db = await kiln.db();
-  if (options.olderThanDays !== undefined) {
-    for (const id of await cleanUpBuilds(db, { olderThanDays: options.olderThanDays })) {
-      for (const name of (await roots.list()).keys())
-        if (name === `build-${id}` || name.startsWith(`build-${id}-`)) await roots.release(name);
-    }
-  }
+  if (options.olderThanDays !== undefined) await forgetBuilds(kiln, { olderThanDays: options.olderThanDays });
   await (await kiln.catalog()).collectGarbage(kiln.signal);
   const collected = await collect(nix, { signal: kiln.signal });
   return { paths: collected.deleted.length, freedBytes: collected.freedBytes };
 }
+
+/** Removes old builds with their logs, and the roots that kept their results. @returns the identifiers */
+export async function forgetBuilds(kiln: Kiln, cleanUp: CleanUp): Promise<string[]> {
+  const ids = await cleanUpBuilds(await kiln.db(), cleanUp);
+  if (ids.length === 0) return ids;
+  const roots = await kiln.roots();
+  const removed = new Set(ids.flatMap((id) => [`build-${id}`, `drv-${id}`]));
+  for (const name of (await roots.list()).keys())
+    if (removed.has(name) || removed.has(OUTPUT_ROOT.exec(name)?.[1] ?? '')) await roots.release(name);
+  return ids;
+}
+
+/** Root of a further output; only builds whose identifier Kiln made have several. */
+const OUTPUT_ROOT = /^(build-build-[0-9a-z]{15})-[^-]+$/;

@@ -8,6 +8,7 @@ import { createGitAccess } from '../pipeline/git-access.ts';
 import type { PipelineServices } from '../pipeline/pipeline-services.ts';
 import type { SourceCredentials } from '../source/source-context.ts';
 import type { Kiln } from './open-kiln.ts';
+import { cacheSettings } from './worker-cache.ts';
 
 export interface ServiceOptions {
   /** The requests come from the person at this machine, not over the network. */
@@ -34,7 +35,7 @@ export async function createPipelineServices(kiln: Kiln, options: ServiceOptions
     depsCache: folders.dependencies,
     allowLocal: options.local,
     ...(external === undefined || external === registryHost ? {} : { externalRegistry: external }),
-    ...(settings.cache.url === undefined ? {} : { cacheUrl: settings.cache.url }),
+    cacheSettings: (workerId) => cacheSettings(kiln, workerId),
     git: createGitAccess({
       mirrorDir: folders.mirrors,
       knownHostsFile: folders.knownHosts,

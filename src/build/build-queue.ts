@@ -21,6 +21,8 @@ import {
 } from './queue-queries.ts';
 
 export interface NewBuild {
+  /** Default: a new one. Must not be in use. */
+  readonly id?: string;
   readonly serviceId: string;
   readonly organizationId?: string;
   /** Short name for people. */
@@ -47,7 +49,7 @@ export async function enqueueBuild(
   const branch = build.supersedesBranch;
   const supersedeKey = branch === undefined ? undefined : JSON.stringify([build.serviceId, branch]);
   const row = {
-    id: newBuildId(clock),
+    id: build.id ?? newBuildId(clock),
     serviceId: build.serviceId,
     organizationId: build.organizationId,
     slug: build.slug,

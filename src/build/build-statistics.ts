@@ -35,7 +35,7 @@ interface StatisticsRow {
   [column: string]: unknown;
 }
 
-/** Of one service, or of all without `serviceId`. */
+/** Of one service, or of all without `serviceId`. The release of a build that has a record of its own is not counted again. */
 export async function getBuildStatistics(db: Queryable, serviceId?: string): Promise<BuildStatistics> {
   const [row] = await db.query<StatisticsRow>(
     `select count(*) as total,
@@ -47,7 +47,7 @@ export async function getBuildStatistics(db: Queryable, serviceId?: string): Pro
        count(*) filter (where status = 'pending') as pending,
        count(*) filter (where status = 'building') as running,
        count(*) filter (where status = 'success' and (build_reused or evaluation_reused)) as hits
-     from builds where $1::text is null or service_id = $1`,
+     from builds where ($1::text is null or service_id = $1) and not settings ? 'partOf'`,
     [serviceId],
   );
   if (row === undefined) throw new Error('An aggregate gave no row');

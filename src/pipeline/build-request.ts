@@ -34,7 +34,12 @@ const fileSource = z.strictObject({ kind: z.literal('file'), path: z.string().mi
 const templateSource = z.strictObject({
   kind: z.literal('template'),
   template: z.string().min(1).max(64),
-  customizations: z.looseObject({ environmentVars: z.record(z.string(), z.string()).optional() }).optional(),
+  customizations: z
+    .looseObject({
+      environmentVars: z.record(z.string(), z.string()).optional(),
+      files: z.record(relativePath, z.string()).optional(),
+    })
+    .optional(),
 });
 
 export const sourceSpecSchema = z.discriminatedUnion('kind', [
@@ -74,6 +79,11 @@ export const buildRequestSchema = z.strictObject({
   image: z.boolean().default(true),
   /** Plan the layers anew instead of keeping the previous release's. */
   freshPlan: z.boolean().default(false),
+  /** Whose cache settings apply; default: those of the machine that builds. */
+  workerId: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
+    .optional(),
 });
 
 export type BuildRequest = z.infer<typeof buildRequestSchema>;

@@ -21,6 +21,8 @@ export function slugOf(source: SourceSpec): string {
       return cleanName(source.template);
     case 'expression':
       return 'app';
+    case 'store-path':
+      return cleanName(source.path.slice('/nix/store/'.length + 33).replace(/-\d[\w.+-]*$/, ''));
   }
 }
 

@@ -39,8 +39,8 @@ export interface PipelineServices {
   ) => Promise<number>;
   /** Secrets given with a request; they live in memory only. */
   readonly credentialsOf: (buildId: string) => SourceCredentials;
-  /** Substituter to ask besides Nix's own (`NIX_CACHE_URL`). */
-  readonly cacheUrl?: string;
+  /** Nix settings that name the binary caches to ask besides Nix's own, for builds of that worker (default: this machine's). */
+  readonly cacheSettings: (workerId: string | undefined) => Promise<Readonly<Record<string, string>>>;
   /** What a step is doing right now, for whoever follows. */
   readonly onActivity: (buildId: string, step: string, text: string) => void;
 }

@@ -16,12 +16,16 @@ export interface RealisedBuild {
   readonly substitutedCount: number;
 }
 
-/** @throws KilnError build-failed, hash-mismatch, timed-out, silent-too-long, cancelled, disk-full */
+/**
+ * @param settings of Nix: which binary caches to ask
+ * @throws KilnError build-failed, hash-mismatch, timed-out, silent-too-long, cancelled, disk-full
+ */
 export async function realiseDerivation(
   services: PipelineServices,
   found: FoundDerivation,
   buildId: string,
   context: BuildContext,
+  settings: Readonly<Record<string, string>>,
 ): Promise<RealisedBuild> {
   const outputs = Object.keys(found.outputs);
   const started = services.clock.now();
@@ -33,7 +37,7 @@ export async function realiseDerivation(
       gcRoot: services.roots.linkOf(`build-${buildId}`),
       onStart: (pid) => context.recordProcess(pid),
       onEvent: followEvents(services, buildId, context),
-      ...(services.cacheUrl === undefined ? {} : { settings: { 'extra-substituters': services.cacheUrl } }),
+      settings,
     });
     const outPaths = Object.values(realised.outputs);
     await saveDerivation(services.db, found.drvPath, {

@@ -26,7 +26,7 @@ export async function viewBuild(state: BuildState, catalog?: Catalog): Promise<B
       kind: source.kind,
       ...(source.kind === 'git' ? { url: source.url } : {}),
       ...(source.kind === 'flake' ? { url: source.reference } : {}),
-      ...(source.kind === 'directory' || source.kind === 'file' ? { url: source.path } : {}),
+      ...('path' in source ? { url: source.path } : {}),
       ...(build.commitSha === undefined ? {} : { commit: build.commitSha }),
       ...(build.branch === undefined ? {} : { branch: build.branch }),
       ...(typeof template === 'string' ? { template } : {}),

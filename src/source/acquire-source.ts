@@ -31,6 +31,10 @@ export async function acquireSource(
         environmentVars,
         name: 'expression',
       });
+    case 'store-path':
+      throw new KilnError('invalid-input', `${spec.path} is a result already and has no source`, {
+        hint: 'Its image is made without one.',
+      });
     case 'template':
       return acquireTemplate(spec, environmentVars, context);
     case 'file':
@@ -126,10 +130,10 @@ async function acquireTemplate(
   context: SourceContext,
 ): Promise<AcquiredSource> {
   const template = findTemplate(spec.template);
-  const { environmentVars: custom, ...others } = spec.customizations ?? {};
+  const { environmentVars: custom, files, ...others } = spec.customizations ?? {};
   for (const name of Object.keys(others))
     context.onProgress?.(`warning: templates have no customization ${JSON.stringify(name)}`);
-  return acquireText(template.starter, context, {
+  return acquireText({ ...template.starter, ...files }, context, {
     template: template.name,
     environmentVars: { ...environmentVars, ...custom },
     name: `hello-${template.name}`,

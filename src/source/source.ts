@@ -29,10 +29,14 @@ export type SourceSpec =
       readonly kind: 'template';
       readonly template: string;
       readonly customizations?: TemplateCustomizations;
-    };
+    }
+  /** A result that is in the store already; only its image is made. */
+  | { readonly kind: 'store-path'; readonly path: string };
 
 export interface TemplateCustomizations {
   readonly environmentVars?: Readonly<Record<string, string>>;
+  /** Files that are added to the template's own, or replace them: relative path → content. */
+  readonly files?: Readonly<Record<string, string>>;
   readonly [key: string]: unknown;
 }
 

@@ -1,0 +1,222 @@
+/** The last steps of a build, whatever its result came from: closure → image that starts → tags that name it. */
+import { createHash } from 'node:crypto';
+import type { OciDigest, RepositoryName, StorePath } from '../base/brand.ts';
+import { canonicalJson, type Json } from '../base/canonical-json.ts';
+import { formatBytes } from '../base/units.ts';
+import type { BuildContext } from '../build/attempt-context.ts';
+import type { BuildFacts, BuildRecord } from '../build/build-record.ts';
+import { findImage, saveImage } from '../build/reuse-queries.ts';
+import type { AppSettings } from '../config/app-settings.ts';
+import { mergeImageSettings } from '../image/image-settings.ts';
+import type { StartCheckResult } from '../image/start-check.ts';
+import { readDerivation } from '../nix/read-derivation.ts';
+import type { Closure } from '../store/closure.ts';
+import { tagsOf } from './image-name.ts';
+import { makeImage, START_CHECK } from './make-image.ts';
+import type { PipelineServices } from './pipeline-services.ts';
+import { releaseSettingsSchema, type ReleaseSettings } from './release-settings.ts';
+
+export interface ReleaseInput {
+  readonly closure: Closure;
+  readonly settings: AppSettings;
+  readonly repository: RepositoryName;
+  /** Says what the program is called, when it is still in the store. */
+  readonly drvPath?: StorePath;
+  /** What is known of the build so far. */
+  readonly facts: BuildFacts;
+}
+
+/**
+ * Runs the steps `image`, `push` and `complete`. The tags move only after the image started; when it does not, they
+ * still name the image before.
+ * @returns `facts`, with the image
+ * @throws KilnError image-failed, image-does-not-start, and of a registry that was asked for by name registry-failed, unreachable, unauthorized
+ */
+export async function releaseImage(
+  services: PipelineServices,
+  build: BuildRecord,
+  context: BuildContext,
+  input: ReleaseInput,
+): Promise<BuildFacts> {
+  const release = new Release(services, build, context, input);
+  const image = await context.step('image', (handle) => release.image(handle));
+  const pushed = await context.step('push', (handle) => release.push(image, handle));
+  return await context.step('complete', async (handle) => {
+    handle.detail(pushed.reference);
+    context.log(`image ${pushed.reference}@${image.digest}`);
+    const { tags, elsewhere, warnings } = pushed;
+    return {
+      ...input.facts,
+      imageReference: pushed.reference,
+      imageDigest: image.digest,
+      imageSize: image.size,
+      imageReused: image.reused,
+      details: { ...input.facts.details, tags, pushedTo: elsewhere, warnings },
+    };
+  });
+}
+
+type Handle = Parameters<Parameters<BuildContext['step']>[1]>[0];
+
+interface ReleasedImage {
+  readonly digest: OciDigest;
+  readonly size: number;
+  readonly reused: boolean;
+}
+
+interface PushedImage {
+  readonly reference: string;
+  readonly tags: readonly string[];
+  /** References in other registries that took it. */
+  readonly elsewhere: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+class Release {
+  readonly #services: PipelineServices;
+  readonly #build: BuildRecord;
+  readonly #context: BuildContext;
+  readonly #input: ReleaseInput;
+  readonly #release: ReleaseSettings;
+
+  constructor(services: PipelineServices, build: BuildRecord, context: BuildContext, input: ReleaseInput) {
+    this.#services = services;
+    this.#build = build;
+    this.#context = context;
+    this.#input = input;
+    this.#release = releaseSettingsSchema.parse(build.settings);
+  }
+
+  async image(handle: Handle): Promise<ReleasedImage> {
+    const services = this.#services;
+    const { closure, settings, repository } = this.#input;
+    const environmentVars = this.#build.options.environmentVars ?? {};
+    const key = imageKey(
+      closure,
+      { ...settings, build: undefined },
+      environmentVars,
+      repository,
+      services.system,
+    );
+    const known = this.#release.freshPlan ? undefined : await findImage(services.db, key);
+    if (known !== undefined) {
+      const digest = known.digest as OciDigest;
+      const details = await services.catalog.imageDetails(repository, digest);
+      if (details !== undefined && hasStarted(details.results[START_CHECK])) {
+        handle.reused();
+        handle.detail(`${formatBytes(known.size)}, started before`);
+        return { digest, size: known.size, reused: true };
+      }
+    }
+    const { log, signal } = this.#context;
+    const made = await makeImage(
+      {
+        db: services.db,
+        catalog: services.catalog,
+        hasher: await services.hasher(),
+        runtime: services.runtime,
+      },
+      {
+        closure,
+        system: services.system,
+        repository,
+        settings: { ...settings, image: mergeImageSettings(settings.image) },
+        program: await this.#programFacts(),
+        environmentVars,
+        freshPlan: this.#release.freshPlan,
+        signal,
+        onProgress: (text) => this.#activity('image', text),
+        onLog: log,
+      },
+    );
+    await saveImage(services.db, key, { digest: made.digest, size: made.built.size, details: {} });
+    const check = made.checks.find((result) => result.profile === 'default');
+    handle.detail(
+      `${formatBytes(made.built.size)} in ${made.built.layers.length} layers, ${made.built.reusedLayers} reused; ${check?.detail ?? 'started before'}`,
+    );
+    return { digest: made.digest, size: made.built.size, reused: false };
+  }
+
+  async push(image: ReleasedImage, handle: Handle): Promise<PushedImage> {
+    const { catalog, clock, registryHost, externalRegistry } = this.#services;
+    const { repository } = this.#input;
+    const tags = tagsOf(this.#release.tag, this.#release.buildTag ?? this.#build.id, clock.now());
+    for (const tag of tags) await catalog.moveTag(repository, tag, image.digest);
+    const reference = `${registryHost}/${repository}:${tags[0] ?? 'latest'}`;
+    const configured =
+      externalRegistry === undefined ? [] : tags.map((tag) => `${externalRegistry}/${repository}:${tag}`);
+    const elsewhere: string[] = [];
+    const warnings: string[] = [];
+    let travelled = 0;
+    for (const destination of [...this.#release.push, ...configured]) {
+      this.#activity('push', `pushing to ${destination}`);
+      try {
+        travelled += await this.#services.pushImage(
+          repository,
+          image.digest,
+          destination,
+          this.#context.signal,
+        );
+        elsewhere.push(destination);
+      } catch (error) {
+        // The image is safe in the embedded registry: a configured registry that fails is a warning, one asked for by name an error.
+        if (this.#release.push.includes(destination) || this.#context.signal.aborted) throw error;
+        const message = error instanceof Error ? error.message : String(error);
+        const warning = `${destination} did not take the image (${message}); it is kept in the embedded registry`;
+        this.#context.log(`warning: ${warning}`);
+        warnings.push(warning);
+        // What the registry refuses for one tag it refuses for the next.
+        break;
+      }
+    }
+    handle.detail(
+      elsewhere.length === 0
+        ? [reference, ...warnings].join('; ')
+        : `${reference}, ${elsewhere.join(', ')} (${formatBytes(travelled)})`,
+    );
+    return { reference, tags, elsewhere, warnings };
+  }
+
+  async #programFacts(): Promise<{ readonly pname?: string; readonly mainProgram?: string }> {
+    const { drvPath } = this.#input;
+    if (drvPath === undefined || !(await this.#services.store.isValid(drvPath))) return {};
+    const { env } = await readDerivation(drvPath);
+    const pname = env.get('pname') ?? env.get('name')?.replace(/-\d[\w.+-]*$/, '');
+    const mainProgram = env.get('NIX_MAIN_PROGRAM');
+    return {
+      ...(pname === undefined ? {} : { pname }),
+      ...(mainProgram === undefined ? {} : { mainProgram }),
+    };
+  }
+
+  #activity(step: string, text: string): void {
+    this.#services.onActivity(this.#build.id, step, text);
+  }
+}
+
+function hasStarted(results: unknown): boolean {
+  return (
+    Array.isArray(results) &&
+    (results as StartCheckResult[]).some((check) => check.profile === 'default' && check.passed)
+  );
+}
+
+/** Everything that decides the image; its digest is remembered under this. */
+function imageKey(
+  closure: Closure,
+  settings: unknown,
+  env: Readonly<Record<string, string>>,
+  repository: string,
+  system: string,
+): string {
+  const json = canonicalJson({
+    version: 1,
+    roots: closure.roots,
+    paths: closure.paths.map((info) => `${info.path} ${info.narHash}`),
+    settings: JSON.parse(JSON.stringify(settings)) as Json,
+    env,
+    repository,
+    system,
+  });
+  return createHash('sha256').update(json).digest('hex');
+}
