@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, KilnError, type ErrorCode, type Failure } from '../base/error.ts';
 import { splitLines } from '../process/split-lines.ts';
-import type { BuildEvent, LogLineView } from '../pipeline/build-view.ts';
+import type { BuildEvent, BuildView, LogLineView, LogPosition } from '../pipeline/build-view.ts';
 import type { KilnApi } from './kiln-api.ts';
 
 export interface HttpClientOptions {
@@ -11,6 +11,9 @@ export interface HttpClientOptions {
 }
 
 const RECONNECT_MS = 1000;
+/** A server that restarts is back before this. */
+const GIVE_UP_MS = 300_000;
+const CANCEL_MS = 30_000;
 
 export function connectHttp(url: string, options: HttpClientOptions): KilnApi {
   const client = new HttpClient(url, options);
@@ -20,7 +23,7 @@ export function connectHttp(url: string, options: HttpClientOptions): KilnApi {
     explainBuild: (request, credentials) => client.post('builds/explain', { ...request, credentials }),
     getBuild: (id) => client.get(`builds/${encodeURIComponent(id)}`),
     listBuilds: (filter) => client.get(`builds${query({ ...filter })}`),
-    cancelBuild: (id) => client.post(`builds/${encodeURIComponent(id)}/cancel`, {}),
+    cancelBuild: (id) => client.cancel(id),
     retryBuild: (id) => client.post(`builds/${encodeURIComponent(id)}/retry`, {}),
     followBuild: (id, follow) => client.follow(id, follow),
     readLog: (id, selection) =>
@@ -81,39 +84,53 @@ class HttpClient {
     return response;
   }
 
+  /** Sent even after an interrupt: that is when it is wanted most. */
+  async cancel(id: string): Promise<BuildView> {
+    const path = `builds/${encodeURIComponent(id)}/cancel`;
+    return (await (
+      await this.request('POST', path, {}, {}, AbortSignal.timeout(CANCEL_MS))
+    ).json()) as BuildView;
+  }
+
   async *lines(path: string): AsyncGenerator<LogLineView> {
     const response = await this.request('GET', path);
     for await (const line of readLines(response)) if (line !== '') yield JSON.parse(line) as LogLineView;
   }
 
-  /** Reconnects after a lost connection and goes on behind the last line that was seen. */
+  /** Reconnects after a lost connection and goes on behind the last line that was seen. @throws KilnError unreachable */
   async *follow(
     id: string,
-    options: { readonly after?: number; readonly signal: AbortSignal },
+    options: { readonly after?: LogPosition; readonly signal: AbortSignal },
   ): AsyncGenerator<BuildEvent> {
-    let after = options.after ?? 0;
+    let { after } = options;
+    let step = 'initiate';
+    let alive = performance.now();
     while (!options.signal.aborted) {
       try {
-        const headers: Record<string, string> = after > 0 ? { 'last-event-id': String(after) } : {};
-        const response = await this.request(
-          'GET',
-          `builds/${encodeURIComponent(id)}/events`,
-          undefined,
-          headers,
-          options.signal,
-        );
-        for await (const line of readLines(response)) {
-          if (!line.startsWith('data: ')) continue;
-          const event = JSON.parse(line.slice('data: '.length)) as BuildEvent;
-          if (event.type === 'log') after = event.line.sequence;
+        const position = after === undefined ? undefined : `${after.attempt}.${after.sequence}`;
+        for await (const event of this.#events(id, position, options.signal)) {
+          alive = performance.now();
+          if (event.type === 'log') after = { attempt: event.attempt, sequence: event.line.sequence };
+          if (event.type === 'step' && event.step.status === 'running') step = event.step.name;
           yield event;
           if (event.type === 'end') return;
         }
       } catch (error) {
         if (options.signal.aborted) return;
-        if (error instanceof KilnError && error.code !== 'unreachable') throw error;
+        if (error instanceof KilnError && error.retry !== 'backoff') throw error;
+        if (performance.now() - alive > GIVE_UP_MS) throw error;
       }
-      await sleep(RECONNECT_MS);
+      yield { type: 'activity', step, text: `lost the connection to ${this.#base}, trying again` };
+      await sleep(RECONNECT_MS, undefined, { signal: options.signal }).catch(() => undefined);
+    }
+  }
+
+  async *#events(id: string, position: string | undefined, signal: AbortSignal): AsyncGenerator<BuildEvent> {
+    const path = `builds/${encodeURIComponent(id)}/events`;
+    const headers: Record<string, string> = position === undefined ? {} : { 'last-event-id': position };
+    const response = await this.request('GET', path, undefined, headers, signal);
+    for await (const line of readLines(response)) {
+      if (line.startsWith('data: ')) yield JSON.parse(line.slice('data: '.length)) as BuildEvent;
     }
   }
 }
@@ -131,7 +148,7 @@ async function* readLines(response: Response): AsyncGenerator<string> {
 
 async function readError(response: Response): Promise<KilnError> {
   const body = (await response.json().catch(() => ({}))) as { readonly error?: Partial<Failure> };
-  const { code, message, hint, where } = body.error ?? {};
+  const { code, message, hint, where, fields } = body.error ?? {};
   const known: ErrorCode = code !== undefined && code !== 'bug' ? code : 'unreachable';
   return new KilnError(
     known in ERRORS ? known : 'unreachable',
@@ -139,6 +156,7 @@ async function readError(response: Response): Promise<KilnError> {
     {
       ...(hint === undefined ? {} : { hint }),
       ...(where === undefined ? {} : { where }),
+      ...(fields === undefined ? {} : { fields }),
     },
   );
 }

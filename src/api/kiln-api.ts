@@ -2,7 +2,7 @@
 import type { ImageConfig } from '../oci/image-config.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import type { BuildRequest } from '../pipeline/build-request.ts';
-import type { BuildEvent, BuildView, ImageView, LogLineView } from '../pipeline/build-view.ts';
+import type { BuildEvent, BuildView, ImageView, LogLineView, LogPosition } from '../pipeline/build-view.ts';
 
 /** Travels beside a request, is never stored with the build and never shown. */
 export interface RequestCredentials {
@@ -68,10 +68,10 @@ export interface KilnApi extends AsyncDisposable {
   createBuild(request: BuildRequest, credentials?: RequestCredentials): Promise<BuildView>;
   getBuild(id: string): Promise<BuildView>;
   listBuilds(filter?: BuildFilter): Promise<readonly BuildView[]>;
-  /** Everything from the beginning (or after log line `after`) until the build has ended, live. */
+  /** Everything of the newest attempt, or behind log line `after`, until the build has ended, live. */
   followBuild(
     id: string,
-    options: { readonly after?: number; readonly signal: AbortSignal },
+    options: { readonly after?: LogPosition; readonly signal: AbortSignal },
   ): AsyncIterable<BuildEvent>;
   readLog(id: string, query: LogQuery): AsyncIterable<LogLineView>;
   cancelBuild(id: string): Promise<BuildView>;

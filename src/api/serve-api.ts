@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { KilnError } from '../base/error.ts';
 import { parseBuildRequest } from '../pipeline/build-request.ts';
-import type { BuildEvent } from '../pipeline/build-view.ts';
+import type { BuildEvent, LogPosition } from '../pipeline/build-view.ts';
 import type { KilnApi } from './kiln-api.ts';
 
 const credentialsSchema = z
@@ -25,7 +25,8 @@ const garbageSchema = z.strictObject({ dryRun: z.boolean(), olderThanDays: z.num
 
 const HEARTBEAT_MS = 15_000;
 
-export function serveApi(app: FastifyInstance, kiln: KilnApi): void {
+/** @param stopping ends the live streams: their clients connect again elsewhere or later */
+export function serveApi(app: FastifyInstance, kiln: KilnApi, stopping: AbortSignal): void {
   const root = '/api/v1';
   const id = (request: FastifyRequest): string => (request.params as { id: string }).id;
   app.get(`${root}/builds`, (request) => kiln.listBuilds(parse(filterSchema, request.query)));
@@ -40,7 +41,9 @@ export function serveApi(app: FastifyInstance, kiln: KilnApi): void {
   app.get(`${root}/builds/:id`, (request) => kiln.getBuild(id(request)));
   app.post(`${root}/builds/:id/cancel`, (request) => kiln.cancelBuild(id(request)));
   app.post(`${root}/builds/:id/retry`, (request) => kiln.retryBuild(id(request)));
-  app.get(`${root}/builds/:id/events`, (request, reply) => sendEvents(kiln, id(request), request, reply));
+  app.get(`${root}/builds/:id/events`, (request, reply) =>
+    sendEvents(kiln, id(request), request, reply, stopping),
+  );
   app.get(`${root}/builds/:id/log`, (request, reply) => {
     const lines = kiln.readLog(id(request), parse(logSchema, request.query));
     return reply.type('application/x-ndjson').send(Readable.from(jsonLines(lines)));
@@ -62,21 +65,26 @@ export function serveApi(app: FastifyInstance, kiln: KilnApi): void {
   app.post(`${root}/cache/gc`, (request) => kiln.collectGarbage(parse(garbageSchema, request.body)));
 }
 
-/** Each log event carries its sequence number as `id`, so `Last-Event-ID` goes on after the last line that was seen. */
+/** Each log event carries `ATTEMPT.SEQUENCE` as `id`, so `Last-Event-ID` goes on behind the last line that was seen. */
 async function sendEvents(
   kiln: KilnApi,
   id: string,
   request: FastifyRequest,
   reply: FastifyReply,
+  stopping: AbortSignal,
 ): Promise<FastifyReply> {
   await kiln.getBuild(id); // an unknown build is a plain 404, not a broken stream
-  const after = Number(request.headers['last-event-id'] ?? 0);
+  const after = parsePosition(request.headers['last-event-id']);
   const gone = new AbortController();
   request.raw.on('close', () => gone.abort());
-  const events = kiln.followBuild(id, { signal: gone.signal, ...(after > 0 ? { after } : {}) });
+  const signal = AbortSignal.any([gone.signal, stopping]);
+  const events = kiln.followBuild(id, { signal, ...(after === undefined ? {} : { after }) });
   reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no').type('text/event-stream');
   const stream = Readable.from(serverSentEvents(events));
-  const heartbeat = setInterval(() => stream.push(': still here\n\n'), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => {
+    if (!stream.readableEnded && !stream.destroyed) stream.push(': still here\n\n');
+  }, HEARTBEAT_MS);
+  stream.on('end', () => clearInterval(heartbeat));
   stream.on('close', () => {
     clearInterval(heartbeat);
     gone.abort();
@@ -84,10 +92,16 @@ async function sendEvents(
   return await reply.send(stream);
 }
 
+/** Anything else than what was sent as `id` means: from the beginning. */
+function parsePosition(header: string | string[] | undefined): LogPosition | undefined {
+  const match = /^(\d{1,9})\.(\d{1,15})$/.exec(String(header ?? ''));
+  return match === null ? undefined : { attempt: Number(match[1]), sequence: Number(match[2]) };
+}
+
 async function* serverSentEvents(events: AsyncIterable<BuildEvent>): AsyncGenerator<string> {
   for await (const event of events) {
-    const sequence = event.type === 'log' ? `id: ${event.line.sequence}\n` : '';
-    yield `${sequence}event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+    const position = event.type === 'log' ? `id: ${event.attempt}.${event.line.sequence}\n` : '';
+    yield `${position}event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
   }
 }
 

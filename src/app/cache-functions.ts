@@ -1,6 +1,9 @@
 /** The local store as a cache: how much builds found in it, and what may go. */
 import type { CacheStatistics } from '../api/kiln-api.ts';
+import { listBuilds } from '../build/build-queries.ts';
 import { cleanUpBuilds, readReuse, type CleanUp } from '../build/build-statistics.ts';
+import type { Database } from '../db/database.ts';
+import type { GcRoots } from '../nix/gc-roots.ts';
 import type { Kiln } from './open-kiln.ts';
 
 export async function readCacheStatistics(kiln: Kiln): Promise<CacheStatistics> {
@@ -31,6 +34,7 @@ export async function collectGarbage(
     return { paths: dead.length, freedBytes: infos.reduce((sum, info) => sum + (info?.narSize ?? 0), 0) };
   }
   if (options.olderThanDays !== undefined) await forgetBuilds(kiln, { olderThanDays: options.olderThanDays });
+  await releaseLeftRoots(await kiln.db(), await kiln.roots());
   await (await kiln.catalog()).collectGarbage(kiln.signal);
   const collected = await collect(nix, { signal: kiln.signal });
   return { paths: collected.deleted.length, freedBytes: collected.freedBytes };
@@ -49,3 +53,10 @@ export async function forgetBuilds(kiln: Kiln, cleanUp: CleanUp): Promise<string
 
 /** Root of a further output; only builds whose identifier Kiln made have several. */
 const OUTPUT_ROOT = /^(build-build-[0-9a-z]{15})-[^-]+$/;
+
+/** Derivations are held while their build runs; a process that was killed leaves its roots behind. */
+async function releaseLeftRoots(db: Database, roots: GcRoots): Promise<void> {
+  const running = new Set((await listBuilds(db, { status: 'building', limit: 1000 })).map(({ id }) => id));
+  for (const name of (await roots.list()).keys())
+    if (name.startsWith('drv-') && !running.has(name.slice('drv-'.length))) await roots.release(name);
+}

@@ -12,6 +12,7 @@ import type {
 } from '../api/kiln-api.ts';
 import type { RepositoryName } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
+import { findTemplate } from '../source/templates/list-templates.ts';
 import { cancelBuild, enqueueBuild, retryBuild } from '../build/build-queue.ts';
 import { listBuilds } from '../build/build-queries.ts';
 import type { BuildStatus } from '../build/build-record.ts';
@@ -29,7 +30,7 @@ import { followBuild } from '../pipeline/follow-build.ts';
 import { slugOf } from '../pipeline/image-name.ts';
 import { START_CHECK, storePathsOf } from '../pipeline/make-image.ts';
 import type { BuildRequest } from '../pipeline/build-request.ts';
-import type { BuildView, LogLineView } from '../pipeline/build-view.ts';
+import type { BuildView, LogLineView, LogPosition } from '../pipeline/build-view.ts';
 import { sourceContextOf } from '../pipeline/source-context.ts';
 import { viewBuild, viewLine } from '../pipeline/view-build.ts';
 import type { StartCheckResult } from '../image/start-check.ts';
@@ -78,6 +79,8 @@ export class LocalApi implements KilnApi {
     if (!this.#local) refuseLocalSources(request);
     const db = await this.#kiln.db();
     const { source, options, serviceId, organizationId, ...release } = request;
+    // A name that cannot be right is refused at once, not as a failed build.
+    if (source.kind === 'template') findTemplate(source.template);
     const { build } = await enqueueBuild(
       db,
       {
@@ -120,7 +123,7 @@ export class LocalApi implements KilnApi {
 
   async *followBuild(
     id: string,
-    options: { readonly after?: number; readonly signal: AbortSignal },
+    options: { readonly after?: LogPosition; readonly signal: AbortSignal },
   ): ReturnType<KilnApi['followBuild']> {
     const sources = {
       db: await this.#kiln.db(),

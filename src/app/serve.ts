@@ -25,7 +25,8 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
   const server = createHttpServer();
   const api = createLocalApi(kiln, { local: options.local ?? false });
   serveRegistry(server.app, { catalog: await kiln.catalog() });
-  serveApi(server.app, api);
+  const stopping = new AbortController();
+  serveApi(server.app, api, stopping.signal);
   server.app.get('/healthz', () => ({ status: 'ok' }));
   server.app.get('/readyz', async () => {
     await (await kiln.db()).query('select 1');
@@ -34,12 +35,14 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
   const url = await server.listen(
     options.listen === undefined ? kiln.settings.listen : parseListen(options.listen),
   );
-  await api.startWorker();
+  const worker = await api.startWorker();
   return {
     url,
     api,
     async [Symbol.asyncDispose]() {
-      await server.close();
+      stopping.abort();
+      // Running builds are handed back at once, while transfers may still end.
+      await Promise.all([server.close(), worker[Symbol.asyncDispose]()]);
       await api[Symbol.asyncDispose]();
     },
   };

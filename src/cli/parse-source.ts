@@ -1,7 +1,8 @@
 /** Reads the SOURCE argument of `kiln build`. */
-import { readFile, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { KilnError } from '../base/error.ts';
+import { access, constants, readFile, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { KilnError, systemErrorCode } from '../base/error.ts';
 import type { SourceSpec } from '../source/source.ts';
 
 export interface SourceFlags {
@@ -26,9 +27,13 @@ export async function parseSource(
   if (text.startsWith('template:')) return { kind: 'template', template: text.slice('template:'.length) };
   if (FLAKE.test(text)) return { kind: 'flake', reference: text };
   if (/^(https?|ssh|git|file):\/\//.test(text) || SCP_LIKE.test(text)) return gitSource(text, flags);
-  const [path = '', fragment] = splitFragment(text);
+  const [path, fragment] = splitFragment(text);
   const absolute = resolve(cwd, path);
-  const status = await stat(absolute).catch(() => undefined);
+  const status = await stat(absolute).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'EACCES') throw unreadable(absolute, error);
+    return undefined;
+  });
+  if (status !== undefined) await checkReadable(absolute, status.isDirectory());
   if (status?.isDirectory()) {
     return fragment === undefined
       ? { kind: 'directory', path: flags.subdir === undefined ? absolute : join(absolute, flags.subdir) }
@@ -36,12 +41,28 @@ export async function parseSource(
   }
   if (status?.isFile() && absolute.endsWith('.nix')) return { kind: 'file', path: absolute };
   if (status?.isFile()) {
-    throw new KilnError('usage', `${text} is a file, but not a Nix expression`, {
+    throw new KilnError('usage', `${basename(absolute)} is a file, but not a Nix expression`, {
+      where: absolute,
       hint: `Give a .nix file, a folder, or pass an expression on stdin: kiln build - < ${text}`,
     });
   }
   throw new KilnError('usage', `there is no file or folder ${text}, and it is no address`, {
+    where: absolute,
     hint: 'SOURCE is one of: FILE.nix, a folder, a Git URL (https://…, ssh://…, git@host:path), a flake (github:owner/repo#attr, .#attr), template:NAME, or - for stdin.',
+  });
+}
+
+async function checkReadable(path: string, folder: boolean): Promise<void> {
+  await access(path, folder ? constants.R_OK | constants.X_OK : constants.R_OK).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+}
+
+function unreadable(path: string, cause: unknown): KilnError {
+  return new KilnError('usage', 'the source cannot be read', {
+    where: path,
+    hint: `Give the user ${userInfo().username} access to it (chmod, chown), or start Kiln as a user who has it.`,
+    cause,
   });
 }
 

@@ -1,4 +1,5 @@
 /** The last screen of a build: what did I get, where is it, what next. */
+import { ERRORS } from '../base/error.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
 import type { BuildView } from '../pipeline/build-view.ts';
 import type { CommandContext } from './command-context.ts';
@@ -8,6 +9,14 @@ import { table } from './terminal.ts';
 export function printBuildResult(context: CommandContext, build: BuildView): void {
   if (build.status === 'success') printSuccess(context, build);
   else printFailed(context, build);
+}
+
+/** A build that failed exits as its reason says: 1 for the work, 3 for the machine, 70 for a bug. */
+export function exitCodeOf(build: BuildView): 0 | 1 | 3 | 70 {
+  if (build.status === 'success') return 0;
+  const code = build.reason?.code ?? 'build-failed';
+  if (code === 'bug') return 70;
+  return ERRORS[code].exit === 3 ? 3 : 1;
 }
 
 function printSuccess(context: CommandContext, build: BuildView): void {

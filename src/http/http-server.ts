@@ -82,9 +82,17 @@ export function createHttpServer(options: HttpServerOptions = {}): HttpServer {
 function listenFailure(error: unknown, host: string, port: number): unknown {
   const code = systemErrorCode(error);
   if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') return error;
-  const reason = code === 'EADDRINUSE' ? 'another program listens there' : 'the system does not allow it';
-  return new KilnError('port-taken', `Cannot listen on ${host}:${port}: ${reason}`, {
-    hint: 'Choose another address, or end the program that has it.',
+  const reason = {
+    EADDRINUSE: 'another program listens there',
+    EACCES: 'the system does not allow it',
+    EADDRNOTAVAIL: 'this machine has no such address',
+  }[code];
+  return new KilnError('port-taken', `Kiln cannot listen on port ${port}: ${reason}`, {
+    where: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    hint:
+      code === 'EADDRINUSE'
+        ? `End the program that has it (\`ss -ltnp sport = :${port}\` names it), or choose another with \`kiln serve --listen ADDRESS:PORT\`. If it is a Kiln, use it: KILN_URL=http://${host}:${port}.`
+        : 'Choose another with `kiln serve --listen ADDRESS:PORT`, or with `listen` in the settings.',
     cause: error,
   });
 }

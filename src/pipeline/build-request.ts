@@ -98,6 +98,7 @@ export function parseBuildRequest(
   const named = issues.find((issue) => issue.path === 'name' || issue.path === 'tag');
   if (named !== undefined) {
     throw new KilnError('invalid-name', `this ${named.path} is not allowed for an image`, {
+      where: `${named.path}: ${JSON.stringify(givenText(input, named.path).slice(0, 200))}`,
       hint:
         named.path === 'name'
           ? 'A name has lower-case letters and digits, parted by single "." "_" "/" or any number of "-": my-team/my-app.'
@@ -110,4 +111,9 @@ export function parseBuildRequest(
       .join('\n'),
     hint: 'buildTimeout and silenceTimeout are seconds from 1 to 3600; `kiln build --help` lists the options.',
   });
+}
+
+function givenText(input: unknown, key: string): string {
+  const value = typeof input === 'object' && input !== null ? Object.entries(input) : [];
+  return String(value.find(([name]) => name === key)?.[1] ?? '');
 }

@@ -58,9 +58,15 @@ export type BuildEvent =
   | { readonly type: 'step'; readonly step: StepView }
   /** What a step is doing right now; not stored. */
   | { readonly type: 'activity'; readonly step: string; readonly text: string }
-  | { readonly type: 'log'; readonly line: LogLineView }
+  | { readonly type: 'log'; readonly attempt: number; readonly line: LogLineView }
   | { readonly type: 'queue'; readonly position: number; readonly reason: string }
   | { readonly type: 'end'; readonly build: BuildView };
+
+/** A line of a build's log: sequence numbers begin anew with each attempt. */
+export interface LogPosition {
+  readonly attempt: number;
+  readonly sequence: number;
+}
 
 export interface LogLineView {
   readonly sequence: number;

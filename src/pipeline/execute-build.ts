@@ -17,10 +17,16 @@ import { sourceContextOf } from './source-context.ts';
 import { releaseSettingsSchema, type ReleaseSettings } from './release-settings.ts';
 
 export function createExecuteBuild(services: PipelineServices): ExecuteBuild {
-  return async (build, context) =>
-    build.source.kind === 'store-path'
-      ? await executeStorePath(services, build, build.source, context)
-      : await new Execution(services, build, context).run();
+  return async (build, context) => {
+    if (build.source.kind === 'store-path')
+      return await executeStorePath(services, build, build.source, context);
+    try {
+      return await new Execution(services, build, context).run();
+    } finally {
+      // Results are held by their own roots; a derivation that is evaluated again costs little.
+      await services.roots.release(`drv-${build.id}`);
+    }
+  };
 }
 
 class Execution {
@@ -162,7 +168,6 @@ class Execution {
       handle.detail(
         `${names}: ${realised.builtCount} built${realised.substitutedCount > 0 ? `, ${realised.substitutedCount} substituted` : ''}`,
       );
-      await services.roots.release(`drv-${this.#build.id}`);
       return realised;
     });
   }

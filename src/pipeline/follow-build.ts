@@ -4,7 +4,7 @@ import type { Database } from '../db/database.ts';
 import { isEnded } from '../build/build-record.ts';
 import { followLog } from '../build/read-log.ts';
 import { readBuildState, watchBuild } from '../build/watch-build.ts';
-import type { BuildEvent, StepView } from './build-view.ts';
+import type { BuildEvent, LogPosition, StepView } from './build-view.ts';
 import { viewBuild, viewLine, viewSteps } from './view-build.ts';
 
 /** Calls `listener` for each activity of a build; returns the way to stop. */
@@ -17,20 +17,20 @@ export interface FollowSources {
 }
 
 /**
- * Log lines after sequence number `after` of the newest attempt, each once and in order; steps as they change; the end last.
+ * Log lines of the newest attempt, or of all attempts behind `after`, each once and in order; steps as they change; the end last.
  * @throws KilnError not-found
  */
 export async function* followBuild(
   sources: FollowSources,
   id: string,
-  options: { readonly after?: number; readonly signal: AbortSignal },
+  options: { readonly after?: LogPosition; readonly signal: AbortSignal },
 ): AsyncGenerator<BuildEvent> {
   const channel = new EventChannel();
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   await readBuildState(sources.db, id); // an unknown build is an error at once
   const silence = sources.activity?.(id, (step, text) => channel.push({ type: 'activity', step, text }));
-  const states = pumpStates(sources, id, options.after ?? 0, channel, signal).catch((error: unknown) =>
+  const states = pumpStates(sources, id, options.after, channel, signal).catch((error: unknown) =>
     channel.fail(error),
   );
   try {
@@ -45,7 +45,7 @@ export async function* followBuild(
 async function pumpStates(
   sources: FollowSources,
   id: string,
-  after: number,
+  after: LogPosition | undefined,
   channel: EventChannel,
   signal: AbortSignal,
 ): Promise<void> {
@@ -54,14 +54,15 @@ async function pumpStates(
   let log: Promise<void> = Promise.resolve();
   for await (const state of watchBuild(sources.db, id, signal)) {
     if (state.build.attempt > attempt) {
-      const first = attempt === 0;
+      const first = attempt === 0 ? (after?.attempt ?? state.build.attempt) : attempt + 1;
       attempt = state.build.attempt;
       seen.clear();
-      const selection = { buildId: id, attempt, after: first ? after : 0 };
-      log = log.then(async () => {
-        for await (const line of followLog(sources.db, selection, signal))
-          channel.push({ type: 'log', line: viewLine(line) });
-      });
+      for (let number = Math.max(1, first); number <= attempt; number++) {
+        const behind = number === after?.attempt ? after.sequence : 0;
+        log = log.then(() =>
+          pumpLog(sources.db, { buildId: id, attempt: number, after: behind }, channel, signal),
+        );
+      }
     }
     for (const step of viewSteps(state.steps)) if (isNew(seen, step)) channel.push({ type: 'step', step });
     if (state.place !== undefined) channel.push({ type: 'queue', ...state.place });
@@ -72,6 +73,17 @@ async function pumpStates(
     return;
   }
   channel.close();
+}
+
+async function pumpLog(
+  db: Database,
+  selection: { readonly buildId: string; readonly attempt: number; readonly after: number },
+  channel: EventChannel,
+  signal: AbortSignal,
+): Promise<void> {
+  const { attempt } = selection;
+  for await (const line of followLog(db, selection, signal))
+    channel.push({ type: 'log', attempt, line: viewLine(line) });
 }
 
 function isNew(seen: Map<string, string>, step: StepView): boolean {

@@ -60,15 +60,21 @@ export function pathWith(binDir: string, env: Environment): string {
   return [binDir, ...rest].join(delimiter);
 }
 
-async function machineNixes(env: Environment): Promise<string[]> {
-  const places = [
-    ...(env['PATH'] ?? '').split(delimiter).filter((folder) => folder.startsWith('/')),
-    join(env['HOME'] || homedir(), '.nix-profile/bin'),
-    '/nix/var/nix/profiles/default/bin',
-    '/run/current-system/sw/bin',
+/** Folders in which a machine's own Nix is looked for. */
+export function nixPlaces(env: Environment): string[] {
+  return [
+    ...new Set([
+      ...(env['PATH'] ?? '').split(delimiter).filter((folder) => folder.startsWith('/')),
+      join(env['HOME'] || homedir(), '.nix-profile/bin'),
+      '/nix/var/nix/profiles/default/bin',
+      '/run/current-system/sw/bin',
+    ]),
   ];
+}
+
+async function machineNixes(env: Environment): Promise<string[]> {
   const found: string[] = [];
-  for (const folder of new Set(places)) {
+  for (const folder of nixPlaces(env)) {
     const nix = join(folder, 'nix');
     if (await isProgram(nix)) found.push(nix);
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { KilnError } from '../base/error.ts';
 import { runChecked, runProcess, type ProcessResult } from '../process/run-process.ts';
 import { installPrefix, type SetupRun } from './debian-prefix.ts';
-import { findNix, NIX_PREFIX, OLDEST_NIX, prefixInstallation } from './find-nix.ts';
+import { findNix, NIX_PREFIX, nixPlaces, OLDEST_NIX, prefixInstallation } from './find-nix.ts';
 import type { NixInstallation } from '../nix/nix-installation.ts';
 import { demandPermission } from './install-permission.ts';
 import { prepareNixFolder, type NixFolder } from './nix-folder.ts';
@@ -27,6 +27,7 @@ export async function installNix(run: SetupRun = {}): Promise<NixInstallation> {
     'Nix',
     `Install Nix ${OLDEST_NIX} or newer (on Debian 13: \`apt-get install nix-bin\`), or start Kiln without KILN_NO_INSTALL.`,
     env,
+    `looked for nix ${OLDEST_NIX} or newer in ${nixPlaces(env).join(', ')}`,
   );
   const folder = await prepareNixFolder(run);
   const prefix = await installPrefix(
@@ -66,6 +67,7 @@ async function nixConf(directory: string, env: Environment): Promise<string> {
     `sandbox-paths = /bin/sh=${join(directory, 'usr/bin/busybox')}`,
     'build-users-group =',
     'experimental-features = nix-command flakes',
+    'max-jobs = auto',
     ...(configured ? [] : ['substituters =']),
     '!include /etc/nix/nix.conf',
     '',

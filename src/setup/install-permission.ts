@@ -8,9 +8,15 @@ export function mayInstall(env: Environment = process.env): boolean {
 }
 
 /** @throws KilnError tool-missing with `instructions` when installing is forbidden */
-export function demandPermission(what: string, instructions: string, env?: Environment): void {
+export function demandPermission(
+  what: string,
+  instructions: string,
+  env?: Environment,
+  where?: string,
+): void {
   if (mayInstall(env)) return;
   throw new KilnError('tool-missing', `${what} is not installed, and KILN_NO_INSTALL forbids installing it`, {
+    ...(where === undefined ? {} : { where }),
     hint: instructions,
   });
 }

@@ -5,13 +5,12 @@ import type { KilnApi, RequestCredentials, RunnableImage } from '../../api/kiln-
 import { KilnError } from '../../base/error.ts';
 import { parseDuration } from '../../base/units.ts';
 import { parseBuildRequest, type BuildRequest } from '../../pipeline/build-request.ts';
-import type { BuildView } from '../../pipeline/build-view.ts';
 import { printJson, type CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { examples } from '../create-examples.ts';
 import { followToEnd } from '../follow-build.ts';
 import { parseSource, readExtraFiles } from '../parse-source.ts';
-import { printBuildResult } from '../print-build.ts';
+import { exitCodeOf, printBuildResult } from '../print-build.ts';
 
 interface BuildFlags {
   readonly attr?: string;
@@ -113,16 +112,9 @@ async function buildOrExplain(
   const build = await followToEnd(context, kiln, created, { logs: flags.logs ?? false });
   if (flags.json === true) printJson(context, build);
   else printBuildResult(context, build);
-  if (build.status !== 'success') process.exitCode = exitCodeOf(build);
+  process.exitCode = exitCodeOf(build);
   if (build.status !== 'success' || flags.run !== true || build.image === undefined) return undefined;
   return await kiln.getRunnable(build.image.reference);
-}
-
-/** A build that failed exits as its reason says: 1 for the work, 3 for the machine. */
-function exitCodeOf(build: BuildView): number {
-  const code = build.reason?.code;
-  if (code === undefined) return 1;
-  return code === 'bug' ? 70 : new KilnError(code, '').exitCode === 2 ? 1 : new KilnError(code, '').exitCode;
 }
 
 async function explain(

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { printJson, type CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { followToEnd } from '../follow-build.ts';
-import { printBuildResult } from '../print-build.ts';
+import { exitCodeOf, printBuildResult } from '../print-build.ts';
 
 export function defineRetry(program: Command, context: CommandContext): void {
   program
@@ -17,6 +17,6 @@ export function defineRetry(program: Command, context: CommandContext): void {
       const build = await followToEnd(context, kiln, await kiln.retryBuild(id), { logs: false });
       if (flags.json === true) printJson(context, build);
       else printBuildResult(context, build);
-      if (build.status !== 'success') process.exitCode = 1;
+      process.exitCode = exitCodeOf(build);
     });
 }

@@ -23,13 +23,14 @@ export function allTemplates(): readonly Template[] {
   return TEMPLATES;
 }
 
-/** @throws KilnError not-found listing the templates */
+/** @throws KilnError invalid-input listing the templates */
 export function findTemplate(name: string): Template {
   const template = TEMPLATES.find((candidate) => candidate.name === name);
   if (template !== undefined) return template;
   const names = TEMPLATES.map((candidate) => candidate.name);
   const close = closestMatches(name, names, 1)[0];
-  throw new KilnError('not-found', `There is no template ${JSON.stringify(name.slice(0, 80))}`, {
+  throw new KilnError('invalid-input', `There is no template ${JSON.stringify(name.slice(0, 80))}`, {
+    where: `template:${name.slice(0, 80)}`,
     hint: `${close === undefined ? '' : `Did you mean ${close}? `}There are ${names.join(', ')}.`,
     fields: { templates: names },
   });
