@@ -113,7 +113,7 @@ function goExpression(options: GoExpressionOptions): string {
   const { name, set } = options;
   return `# Written by Kiln (template go).
 { pkgs ? import <nixpkgs> { }, src ? ./. }:
-${set === undefined ? '' : `let\n  modules = ${dependencyExpression(set, '  ')};\nin\n`}pkgs.stdenv.mkDerivation {
+${set === undefined ? '' : `let\n  modules = ${dependencyExpression(set, '  ')};\nin\n`}pkgs.${options.usesCgo ? 'stdenv' : 'stdenvNoCC'}.mkDerivation {
   name = ${nixString(name)};
   src = builtins.path { path = src; name = "source"; };
   nativeBuildInputs = [ pkgs.go ];

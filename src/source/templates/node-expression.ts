@@ -33,13 +33,13 @@ let
   nodejs = pkgs.nodejs_${options.major} or pkgs.nodejs;
 ${dependencies.set === undefined ? '' : `  dependencies = ${dependencyExpression(dependencies.set, '  ')};\n`}  prepare = builtins.toFile "prepare-node.mjs" ${nixLines(options.script, '  ')};
 in
-pkgs.stdenv.mkDerivation {
+pkgs.${dependencies.compiles ? 'stdenv' : 'stdenvNoCC'}.mkDerivation {
   pname = ${nixString(options.name)};
   version = ${nixString(options.version.replace(/[^\w.+-]/g, '-'))};
   src = builtins.path { path = src; name = "source"; };
   nativeBuildInputs = [ ${tools.join(' ')} ];
   inherit nodejs prepare;
-${dependencies.set === undefined ? '' : '  inherit dependencies;\n'}  bash = pkgs.bash;
+${dependencies.compiles ? '  headers = nodejs.headers or nodejs;\n' : ''}${dependencies.set === undefined ? '' : '  inherit dependencies;\n'}  bash = pkgs.bash;
 ${site ? staticServerAttributes('  ').replace(/^ {2}bash = .*\n/m, '') + '\n' : ''}  dontConfigure = true;
   dontStrip = true;
   dontPatchELF = true;
@@ -68,7 +68,7 @@ function buildLines(options: NodeExpressionOptions): string {
     'export npm_config_update_notifier=false npm_config_script_shell=$bash/bin/bash',
     'export SHELL_PROGRAM=$bash/bin/bash PATH=$PWD/node_modules/.bin:$PATH',
     ...(dependencies.compiles
-      ? ['export npm_config_nodedir=$nodejs npm_package_config_node_gyp_nodedir=$nodejs']
+      ? ['export npm_config_nodedir=$headers npm_package_config_node_gyp_nodedir=$headers']
       : []),
     ...installDependencies(dependencies.manager),
     ...Object.entries(options.buildVariables).map(([name, value]) => `export ${name}=${shellWord(value)}`),

@@ -91,7 +91,7 @@ function staticSiteExpression(site: {
   ];
   return `# Written by Kiln (template static-site).
 { pkgs ? import <nixpkgs> { }, src ? ./. }:
-pkgs.stdenv.mkDerivation {
+pkgs.stdenvNoCC.mkDerivation {
   name = ${nixString(site.name)};
   src = builtins.path { path = src; name = "source"; };
 ${staticServerAttributes('  ')}
