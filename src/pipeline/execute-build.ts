@@ -2,6 +2,8 @@
 import { formatBytes } from '../base/units.ts';
 import type { BuildContext, ExecuteBuild } from '../build/attempt-context.ts';
 import type { BuildFacts, BuildRecord } from '../build/build-record.ts';
+import { isArchiveAhead, relockBasis } from '../basis/relock-basis.ts';
+import { debianDirectory, kilnHome } from '../setup/kiln-home.ts';
 import { resolveSource } from '../source/resolve-source.ts';
 import type { Source } from '../source/source.ts';
 import { closureSize } from '../store/closure.ts';
@@ -48,8 +50,8 @@ class Execution {
       this.#context.hide(secretsOf(this.#services.credentialsOf(this.#build.id)));
       handle.detail(`${this.#build.id} · ${this.#build.slug}`);
     });
-    await using source = await step('source', (handle) => this.#acquire(handle));
-    const found = await step('dependencies', (handle) => this.#findDerivation(source, handle));
+    const { source, found } = await this.#prepare();
+    await using _source = source;
     const realised = await step('build', (handle) => this.#realise(found, handle));
     const closure = await this.#services.store.closure(realised.outPaths);
     const facts: BuildFacts = {
@@ -78,6 +80,26 @@ class Execution {
       repository: repositoryOf(this.#release.name, settings.image?.name, this.#build.source, drvName),
       drvPath: found.drvPath,
       facts,
+    });
+  }
+
+  /** Where the archive no longer has what the basis is locked to, the basis is locked anew and evaluated again, once. */
+  async #prepare(): Promise<{ readonly source: Source; readonly found: FoundDerivation }> {
+    const { step, log, signal } = this.#context;
+    const prepare = async (): ReturnType<Execution['#prepare']> => {
+      const source = await step('source', (handle) => this.#acquire(handle));
+      return { source, found: await step('dependencies', (handle) => this.#findDerivation(source, handle)) };
+    };
+    return await prepare().catch(async (error: unknown) => {
+      if (!isArchiveAhead(error)) throw error;
+      const { env } = this.#services;
+      await relockBasis({
+        dataFolder: kilnHome(env),
+        debianFolder: debianDirectory(env),
+        signal,
+        onProgress: log,
+      });
+      return await prepare();
     });
   }
 

@@ -5,7 +5,8 @@ import { readFile, readdir, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { KilnError } from '../base/error.ts';
-import { basisPath } from '../basis/basis-path.ts';
+import { activeBasisPath } from '../basis/relock-basis.ts';
+import { kilnHome } from '../setup/kiln-home.ts';
 import type { BuildOptions } from '../source/source.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -37,7 +38,7 @@ export async function choosePackageSet(
       },
     );
   }
-  const location = basisPath();
+  const location = await activeBasisPath(kilnHome(env));
   return { name: 'basis', location, identity: `basis:${await basisIdentity(location)}` };
 }
 
@@ -71,12 +72,13 @@ async function folderIdentity(path: string): Promise<string> {
   return `${path}@${commit || (await read('.git-revision')) || (await read('.version'))}`;
 }
 
-let basisHash: Promise<string> | undefined;
+const basisHashes = new Map<string, Promise<string>>();
 
 /** A few dozen small files, read once per process. */
 function basisIdentity(location: string): Promise<string> {
-  basisHash ??= hashFolder(location);
-  return basisHash;
+  const known = basisHashes.get(location) ?? hashFolder(location);
+  basisHashes.set(location, known);
+  return known;
 }
 
 async function hashFolder(folder: string): Promise<string> {
