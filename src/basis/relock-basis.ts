@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path';
 import { isKilnError } from '../base/error.ts';
 import { basisInputFile, basisLockFile, basisPath } from './basis-path.ts';
 import type { NixSystem } from './basis-input.ts';
-import { lockBasis } from './lock-basis.ts';
 
 export interface RelockOptions {
   /** `KILN_HOME`; the copy goes below `basis/` there. */
@@ -48,6 +47,8 @@ export async function relockBasis(options: RelockOptions): Promise<string> {
   const work = await mkdtemp(`${copy}.new-`);
   try {
     await cp(basisPath(), work, { recursive: true });
+    // Imported when needed: it brings the clients of the package archives along.
+    const { lockBasis } = await import('./lock-basis.ts');
     await lockBasis({
       debianFolder,
       inputFile: basisInputFile(),

@@ -1,4 +1,5 @@
 /** The seven steps of a build, in order. The only place that knows them all. */
+import { tmpdir } from 'node:os';
 import { formatBytes } from '../base/units.ts';
 import type { BuildContext, ExecuteBuild } from '../build/attempt-context.ts';
 import type { BuildFacts, BuildRecord } from '../build/build-record.ts';
@@ -11,6 +12,7 @@ import { nameOf } from '../store/store-path.ts';
 import { executeStorePath } from './execute-store-path.ts';
 import { findDerivation, type FoundDerivation } from './find-derivation.ts';
 import { repositoryOf } from './image-name.ts';
+import { nameFullDisk } from './name-full-disk.ts';
 import { secretsOf, type PipelineServices } from './pipeline-services.ts';
 import { createProvideSources } from './provide-sources.ts';
 import { realiseDerivation, type RealisedBuild } from './realise-derivation.ts';
@@ -24,6 +26,8 @@ export function createExecuteBuild(services: PipelineServices): ExecuteBuild {
       return await executeStorePath(services, build, build.source, context);
     try {
       return await new Execution(services, build, context).run();
+    } catch (error) {
+      throw await nameFullDisk(error, [services.workspace, services.depsCache, '/nix/store', tmpdir()]);
     } finally {
       // Results are held by their own roots; a derivation that is evaluated again costs little.
       await services.roots.release(`drv-${build.id}`);
@@ -84,9 +88,9 @@ class Execution {
   }
 
   /** Where the archive no longer has what the basis is locked to, the basis is locked anew and evaluated again, once. */
-  async #prepare(): Promise<{ readonly source: Source; readonly found: FoundDerivation }> {
+  async #prepare(): Promise<Prepared> {
     const { step, log, signal } = this.#context;
-    const prepare = async (): ReturnType<Execution['#prepare']> => {
+    const prepare = async (): Promise<Prepared> => {
       const source = await step('source', (handle) => this.#acquire(handle));
       return { source, found: await step('dependencies', (handle) => this.#findDerivation(source, handle)) };
     };
@@ -197,6 +201,11 @@ class Execution {
   #activity(step: string, text: string): void {
     this.#services.onActivity(this.#build.id, step, text);
   }
+}
+
+interface Prepared {
+  readonly source: Source;
+  readonly found: FoundDerivation;
 }
 
 type Handle = Parameters<Parameters<BuildContext['step']>[1]>[0];
