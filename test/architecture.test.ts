@@ -9,8 +9,10 @@ import { BANDS, PURE_FOLDERS } from '../scripts/architecture.ts';
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const SRC = join(ROOT, 'src');
 const MAX_LINES = 400;
-const FORBIDDEN_NAMES = /^(common|types|index|lib)\.(ts|tsx|mjs)$|(^|-)(utils?|helpers?|manager|misc)\.(ts|tsx|mjs)$/;
-const IMPORT = /^\s*(?:import|export)\s(?:[^'"]*?\sfrom\s)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm;
+const FORBIDDEN_NAMES =
+  /^(common|types|index|lib)\.(ts|tsx|mjs)$|(^|-)(utils?|helpers?|manager|misc)\.(ts|tsx|mjs)$/;
+const IMPORT =
+  /^\s*(?:import|export)\s(?:[^'"]*?\sfrom\s)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm;
 
 interface SourceFile {
   readonly path: string;
@@ -46,7 +48,8 @@ test('no file imports itself through others', () => {
   const byPath = new Map(files.map((file) => [file.path, file]));
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {
-    if (trail.includes(path)) assert.fail(`import cycle: ${[...trail.slice(trail.indexOf(path)), path].join(' -> ')}`);
+    if (trail.includes(path))
+      assert.fail(`import cycle: ${[...trail.slice(trail.indexOf(path)), path].join(' -> ')}`);
     if (done.has(path)) return;
     for (const imported of byPath.get(path)?.imports ?? []) visit(imported, [...trail, path]);
     done.add(path);
@@ -55,8 +58,11 @@ test('no file imports itself through others', () => {
 });
 
 test('pure folders do no input or output', () => {
-  const forbidden = /from 'node:(fs|net|http|https|child_process|worker_threads|dns|tls|sqlite)[/']|from '(pg|fastify)/;
-  const wrong = files.filter((file) => PURE_FOLDERS.includes(folderOf(file.path)) && forbidden.test(file.text));
+  const forbidden =
+    /from 'node:(fs|net|http|https|child_process|worker_threads|dns|tls|sqlite)[/']|from '(pg|fastify)/;
+  const wrong = files.filter(
+    (file) => PURE_FOLDERS.includes(folderOf(file.path)) && forbidden.test(file.text),
+  );
   assert.deepEqual(
     wrong.map((file) => file.path),
     [],
@@ -64,17 +70,24 @@ test('pure folders do no input or output', () => {
 });
 
 test('no file is longer than 400 lines or has a name that says nothing', () => {
-  const everywhere = [...files.map((file) => join('src', file.path)), ...listFiles('test'), ...listFiles('bench'), ...listFiles('scripts')];
-  const long = everywhere.filter((path) => readFileSync(join(ROOT, path), 'utf8').split('\n').length - 1 > MAX_LINES);
+  const everywhere = [
+    ...files.map((file) => join('src', file.path)),
+    ...listFiles('test'),
+    ...listFiles('bench'),
+    ...listFiles('scripts'),
+  ];
+  const long = everywhere.filter(
+    (path) => readFileSync(join(ROOT, path), 'utf8').split('\n').length - 1 > MAX_LINES,
+  );
   const vague = everywhere.filter((path) => FORBIDDEN_NAMES.test(basename(path)));
   assert.deepEqual({ long, vague }, { long: [], vague: [] });
 });
 
-test('processes are started in one place and the environment is read in few', () => {
+test('processes are started in two places: src/process, and src/runtime for the way into a container', () => {
   const wrong: string[] = [];
   for (const file of files) {
     const folder = folderOf(file.path);
-    if (/from 'node:child_process'/.test(file.text) && !['process', 'runtime', 'setup', 'cli'].includes(folder)) {
+    if (/from 'node:child_process'/.test(file.text) && !['process', 'runtime'].includes(folder)) {
       wrong.push(`${file.path} starts processes itself: use src/process/run-process.ts`);
     }
   }
@@ -106,7 +119,9 @@ function readFiles(): SourceFile[] {
 
 function listFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.(ts|tsx|mjs)$/.test(name) && !name.includes('node_modules') && !name.includes('fixtures'))
+    .filter(
+      (name) => /\.(ts|tsx|mjs)$/.test(name) && !name.includes('node_modules') && !name.includes('fixtures'),
+    )
     .map((name) => join(folder, name))
     .sort();
 }

@@ -248,7 +248,7 @@ onEachDatabase('the queue', (under) => {
       ended.map((build) => build.status),
       ['success', 'success'],
     );
-    assert.deepEqual(ended.map((build) => build.buildReused).sort(), [false, true]);
+    assert.deepEqual(new Set(ended.map((build) => build.buildReused)), new Set([false, true]));
     assert.equal(worked.length, 1);
     await under.database.query('delete from derivations');
   });

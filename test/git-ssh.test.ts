@@ -3,23 +3,14 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isKilnError, type KilnError } from '../src/base/error.ts';
 import { cloneRepository } from '../src/git/clone-repository.ts';
 import { GitIntegration } from '../src/git/git-integration.ts';
 import { parseGitUrl } from '../src/git/git-url.ts';
 import { makeRepository, testFolder } from './harness/git-fixture.ts';
 import { makeSshKey, sshdMissing, startSshServer } from './harness/ssh-server.ts';
+import { expectedFailure } from './harness/expected-failure.ts';
 
 const skip = sshdMissing();
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  const error = await work.then(
-    () => assert.fail('it did not fail'),
-    (reason: unknown) => reason,
-  );
-  assert.ok(isKilnError(error), String(error));
-  return error;
-}
 
 test('a repository is cloned over SSH with a key, and the host key is remembered', { skip }, async () => {
   using folder = testFolder();
@@ -56,10 +47,10 @@ test('a changed or unknown host key stops before anything is sent', { skip }, as
       sshKey: server.clientKey,
       knownHosts,
     });
-  const changed = await failure(clone('changed', `[127.0.0.1]:${server.port} ${other}`));
+  const changed = await expectedFailure(clone('changed', `[127.0.0.1]:${server.port} ${other}`));
   assert.equal(changed.code, 'git-host-key');
   assert.match(changed.message, /not the one seen before/);
-  const unknown = await failure(clone('unknown', `github.com ${other}`));
+  const unknown = await expectedFailure(clone('unknown', `github.com ${other}`));
   assert.equal(unknown.code, 'git-host-key');
   assert.match(unknown.message, /not among the known/);
   assert.equal((await clone('right', `[127.0.0.1]:${server.port} ${server.hostKey}`)).commitSha, commits[2]);
@@ -96,32 +87,35 @@ test('SSH failures name the key, the repository or the network', { skip }, async
   const options = { allowLoopback: true, knownHostsFile: join(folder.path, 'known_hosts') };
   const clone = async (url: string, extra = {}): Promise<unknown> =>
     await GitIntegration.cloneRepository(url, join(folder.path, 'clone'), { ...options, ...extra });
-  const refused = await failure(clone(server.urlOf(path), { sshKey: stranger.privateKey }));
+  const refused = await expectedFailure(clone(server.urlOf(path), { sshKey: stranger.privateKey }));
   assert.equal(refused.code, 'git-credentials');
   assert.match(refused.message, /does not accept the SSH key/);
   const keyLine = stranger.privateKey.split('\n')[1] ?? '';
   assert.ok(!`${refused.message}${refused.where}${refused.hint}`.includes(keyLine));
-  assert.match((await failure(clone(server.urlOf(path)))).message, /wants an SSH key/);
+  assert.match((await expectedFailure(clone(server.urlOf(path)))).message, /wants an SSH key/);
   assert.match(
-    (await failure(clone(server.urlOf(path), { accessToken: 'tok_5Qm1xPz8Rw3k' }))).message,
+    (await expectedFailure(clone(server.urlOf(path), { accessToken: 'tok_5Qm1xPz8Rw3k' }))).message,
     /token was given for an SSH address/,
   );
   assert.match(
-    (await failure(clone(server.urlOf(path), { sshKey: stranger.publicKey }))).message,
+    (await expectedFailure(clone(server.urlOf(path), { sshKey: stranger.publicKey }))).message,
     /public half/,
   );
-  assert.match((await failure(clone(server.urlOf(path), { sshKey: 'hello' }))).message, /not a private key/);
+  assert.match(
+    (await expectedFailure(clone(server.urlOf(path), { sshKey: 'hello' }))).message,
+    /not a private key/,
+  );
   const locked = makeSshKey(join(folder.path, 'locked'), 'correct horse');
   assert.match(
-    (await failure(clone(server.urlOf(path), { sshKey: locked.privateKey }))).message,
+    (await expectedFailure(clone(server.urlOf(path), { sshKey: locked.privateKey }))).message,
     /passphrase/,
   );
   assert.equal(
-    (await failure(clone(server.urlOf(`${path}-no`), { sshKey: server.clientKey }))).code,
+    (await expectedFailure(clone(server.urlOf(`${path}-no`), { sshKey: server.clientKey }))).code,
     'git-not-found',
   );
   assert.equal(
-    (await failure(clone('ssh://git@127.0.0.1:1/x', { sshKey: server.clientKey }))).code,
+    (await expectedFailure(clone('ssh://git@127.0.0.1:1/x', { sshKey: server.clientKey }))).code,
     'git-network',
   );
   assert.ok(!existsSync(join(folder.path, 'clone')));

@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { StorePath } from '../src/base/brand.ts';
-import { isKilnError, type KilnError } from '../src/base/error.ts';
+import { type KilnError } from '../src/base/error.ts';
 import { readBuildLog } from '../src/nix/build-log.ts';
 import { queryMissing } from '../src/nix/dry-run.ts';
 import { instantiate } from '../src/nix/instantiate.ts';
@@ -14,6 +14,7 @@ import { type NixInstallation, nixOnPath } from '../src/nix/nix-installation.ts'
 import { realise, type RealiseOptions } from '../src/nix/realise.ts';
 import { nameOf } from '../src/store/store-path.ts';
 import { workFolder } from './harness/work-folder.ts';
+import { expectedFailure } from './harness/expected-failure.ts';
 
 let nix: NixInstallation;
 before(async () => {
@@ -74,7 +75,7 @@ test('a failing builder is named with its exit code, phase and last lines', asyn
       `for i in 1 2 3; do echo line $i; done; echo '@nix {"action":"setPhase","phase":"testPhase"}' >&2; echo broken >&2; exit 7`,
     ),
   );
-  const error = await failure(realise(nix, drvPath));
+  const error = await expectedFailure(realise(nix, drvPath));
   assert.equal(error.code, 'build-failed');
   assert.match(error.message, /Building fails failed: its builder ended with exit code 7 in testPhase/);
   assert.equal(error.fields['exitCode'], 7);
@@ -85,14 +86,14 @@ test('only the last 25 lines are shown', async () => {
   const drvPath = await evaluate(
     drv('chatty', 'i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; done; exit 1'),
   );
-  const error = await failure(realise(nix, drvPath));
+  const error = await expectedFailure(realise(nix, drvPath));
   assert.equal(error.where?.split('\n').length, 26);
   assert.match(error.where ?? '', /\nline 16\n[^]*line 40$/);
 });
 
 test('a failure below is blamed on the derivation that failed, not on what needed it', async () => {
   const drvPath = await evaluate(drv('top', `echo \${${drv('below', 'echo cause; exit 2')}} > $out`));
-  const error = await failure(realise(nix, drvPath));
+  const error = await expectedFailure(realise(nix, drvPath));
   assert.match(error.message, /Building below failed/);
   assert.equal(nameOf(error.fields['drvPath'] as StorePath), 'below.drv');
   assert.equal(error.fields['neededBy'], drvPath);
@@ -100,12 +101,12 @@ test('a failure below is blamed on the derivation that failed, not on what neede
 });
 
 test('a builder that is killed, and one without a result, are told apart', async () => {
-  const killed = await failure(
+  const killed = await expectedFailure(
     realise(nix, await evaluate(drv('killed', "/bin/sh -c 'kill -9 $$'; exit $?"))),
   );
   assert.match(killed.message, /signal 9|exit code 137/);
   assert.match(killed.hint ?? '', /out of memory/);
-  const empty = await failure(realise(nix, await evaluate(drv('empty', 'exit 0'))));
+  const empty = await expectedFailure(realise(nix, await evaluate(drv('empty', 'exit 0'))));
   assert.match(empty.message, /did not create its output `out`/);
 });
 
@@ -118,7 +119,7 @@ test('a hash mismatch says which hash to write where', async () => {
       `outputHash = "${specified}"; outputHashMode = "flat"; outputHashAlgo = "sha256";`,
     ),
   );
-  const error = await failure(realise(nix, drvPath));
+  const error = await expectedFailure(realise(nix, drvPath));
   const got = 'sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=';
   assert.equal(error.code, 'hash-mismatch');
   assert.deepEqual(
@@ -129,21 +130,21 @@ test('a hash mismatch says which hash to write where', async () => {
 });
 
 test('a derivation for another machine is refused with what is missing', async () => {
-  const system = await failure(
+  const system = await expectedFailure(
     realise(
       nix,
       await evaluate(drv('foreign', 'exit 0').replace('builtins.currentSystem', '"riscv64-linux"')),
     ),
   );
   assert.match(system.message, /has not the system riscv64-linux/);
-  const feature = await failure(
+  const feature = await expectedFailure(
     realise(nix, await evaluate(drv('special', 'exit 0', 'requiredSystemFeatures = [ "quantum" ];'))),
   );
   assert.match(feature.message, /has not the features quantum/);
 });
 
 test('a full disk is called that', async () => {
-  const error = await failure(
+  const error = await expectedFailure(
     realise(
       nix,
       await evaluate(drv('full', 'echo "cp: error writing: No space left on device" >&2; exit 1')),
@@ -167,12 +168,12 @@ test('a build without the network cannot have it', async () => {
 test('a time limit, a silent builder and cancelling end every process, and the next build is not blocked', async () => {
   const marker = String(30_000 + Number.parseInt(run.slice(0, 4), 16));
   const drvPath = await evaluate(drv('slow', `echo started; (sleep ${marker}; true) & sleep ${marker}`));
-  const timedOut = await failure(realise(nix, drvPath, { deadlineMs: 1500 }));
+  const timedOut = await expectedFailure(realise(nix, drvPath, { deadlineMs: 1500 }));
   assert.equal(timedOut.code, 'timed-out');
   assert.match(timedOut.where ?? '', /-slow\.drv\nstarted$/);
   assert.deepEqual(await sleeping(marker), []);
 
-  const silent = await failure(realise(nix, drvPath, { silenceMs: 1000 }));
+  const silent = await expectedFailure(realise(nix, drvPath, { silenceMs: 1000 }));
   assert.equal(silent.code, 'silent-too-long');
   assert.equal(silent.fields['drvPath'], drvPath);
   assert.deepEqual(await sleeping(marker), []);
@@ -181,12 +182,12 @@ test('a time limit, a silent builder and cancelling end every process, and the n
   assert.equal(cancelled.code, 'cancelled');
   assert.deepEqual(await sleeping(marker), []);
   // A lock left behind would make this one wait for ever.
-  assert.equal((await failure(realise(nix, drvPath, { deadlineMs: 1500 }))).code, 'timed-out');
+  assert.equal((await expectedFailure(realise(nix, drvPath, { deadlineMs: 1500 }))).code, 'timed-out');
   assert.deepEqual(await sleeping(marker), []);
 });
 
 test('a derivation that is gone is a missing path', async () => {
-  const error = await failure(
+  const error = await expectedFailure(
     realise(nix, '/nix/store/d95xp2h0wisi6cmij9ignxg6v4ax3ky1-gone.drv' as StorePath),
   );
   assert.equal(error.code, 'store-path-missing');
@@ -209,7 +210,7 @@ async function cancelWhenStarted(drvPath: StorePath, options: RealiseOptions): P
   const onEvent = (event: NixEvent): void => {
     if (event.type === 'log') controller.abort();
   };
-  return await failure(realise(nix, drvPath, { ...options, signal: controller.signal, onEvent }));
+  return await expectedFailure(realise(nix, drvPath, { ...options, signal: controller.signal, onEvent }));
 }
 
 /** Processes of this machine, sandboxed ones included, whose arguments hold `marker`. */
@@ -224,14 +225,4 @@ function commandLine(pid: string): string {
   } catch {
     return '';
   }
-}
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(isKilnError(error), error instanceof Error ? error.stack : String(error));
-    return error;
-  }
-  assert.fail('it should have failed');
 }

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { isKilnError, type KilnError } from '../src/base/error.ts';
 import { checkSyntax } from '../src/nix/check-syntax.ts';
 import { instantiate, type InstantiateOptions } from '../src/nix/instantiate.ts';
 import { type NixInstallation, nixOnPath } from '../src/nix/nix-installation.ts';
 import { type WorkFolder, workFolder } from './harness/work-folder.ts';
+import { expectedFailure } from './harness/expected-failure.ts';
 
 let nix: NixInstallation;
 before(async () => {
@@ -17,7 +17,7 @@ const drv = (name: string, more = ''): string =>
   `derivation { name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "exit 3" ]; ${more} }`;
 
 test('a syntax error names line, column and the line of source', async () => {
-  const error = await failure(checkSyntax(nix, { text: '{\n  a = 1;\n  b = ;\n}\n' }));
+  const error = await expectedFailure(checkSyntax(nix, { text: '{\n  a = 1;\n  b = ;\n}\n' }));
   assert.equal(error.code, 'syntax-error');
   assert.deepEqual(
     {
@@ -35,7 +35,7 @@ test('a syntax error names line, column and the line of source', async () => {
 test('a syntax error in a file names the file, and an unclosed string is one too', async () => {
   using folder = workFolder();
   const file = folder.write('default.nix', '{ a = "open; }');
-  const error = await failure(checkSyntax(nix, { file }));
+  const error = await expectedFailure(checkSyntax(nix, { file }));
   assert.equal(error.code, 'syntax-error');
   assert.equal(error.fields['file'], file);
 });
@@ -108,7 +108,7 @@ for (const [what, [expression, reason, message, hint]] of Object.entries(CASES))
   test(`${what} is explained`, async () => {
     using folder = workFolder();
     symlinkSync('/etc/passwd', join(folder.path, 'out'));
-    const error = await failure(evaluate(folder, expression));
+    const error = await expectedFailure(evaluate(folder, expression));
     assert.equal(error.code, 'evaluation-failed', error.message);
     assert.equal(error.fields['reason'], reason, error.message);
     assert.match(error.message, message);
@@ -119,21 +119,21 @@ for (const [what, [expression, reason, message, hint]] of Object.entries(CASES))
 test('an error in an imported file is placed in that file', async () => {
   using folder = workFolder();
   folder.write('lib.nix', 'x:\n  x.absent\n');
-  const error = await failure(evaluate(folder, 'import ./lib.nix { }'));
+  const error = await expectedFailure(evaluate(folder, 'import ./lib.nix { }'));
   assert.equal(error.fields['file'], join(folder.path, 'lib.nix'));
   assert.equal(error.fields['line'], 2);
 });
 
 test('a failing build that the evaluation imports is named', async () => {
   using folder = workFolder();
-  const error = await failure(evaluate(folder, `import (${drv('imported')})`));
+  const error = await expectedFailure(evaluate(folder, `import (${drv('imported')})`));
   assert.equal(error.fields['reason'], 'import-from-derivation');
   assert.match(String(error.fields['drvPath']), /-imported\.drv$/);
 });
 
 test('an address that cannot be reached is a fault of the network', async () => {
   using folder = workFolder();
-  const error = await failure(
+  const error = await expectedFailure(
     evaluate(folder, 'builtins.fetchurl "http://127.0.0.1:1/x"', { settings: { 'download-attempts': '1' } }),
   );
   assert.equal(error.code, 'dependency-fetch');
@@ -143,12 +143,12 @@ test('an address that cannot be reached is a fault of the network', async () => 
 test('several derivations are listed to choose from, and one of them can be chosen', async () => {
   using folder = workFolder();
   const expression = `{ web = ${drv('web')}; worker = ${drv('worker', 'x = 1;')}; version = 1; broken = throw "no"; }`;
-  const error = await failure(evaluate(folder, expression));
+  const error = await expectedFailure(evaluate(folder, expression));
   assert.equal(error.fields['reason'], 'several-derivations');
   assert.deepEqual(error.fields['attributes'], ['web', 'worker']);
   assert.match(error.hint ?? '', /--attr: web, worker/);
   assert.match((await evaluate(folder, expression, {}, 'web')).drvPath, /-web\.drv$/);
-  const misspelt = await failure(evaluate(folder, expression, {}, 'wev'));
+  const misspelt = await expectedFailure(evaluate(folder, expression, {}, 'wev'));
   assert.equal(misspelt.fields['reason'], 'missing-attribute');
   assert.match(misspelt.hint ?? '', /Did you mean web\?/);
 });
@@ -175,7 +175,7 @@ test('a function is called with its defaults and the given arguments, and an out
 test('the derivation is held by the given link only when there is one result', async () => {
   using folder = workFolder();
   const gcRoot = join(folder.path, 'root');
-  await failure(evaluate(folder, `{ a = ${drv('a')}; b = ${drv('b')}; }`, { gcRoot }));
+  await expectedFailure(evaluate(folder, `{ a = ${drv('a')}; b = ${drv('b')}; }`, { gcRoot }));
   assert.deepEqual(readdirSync(folder.path), ['default.nix']);
   await evaluate(folder, drv('held'), { gcRoot });
   assert.ok(lstatSync(gcRoot).isSymbolicLink());
@@ -209,7 +209,7 @@ test('a flake gives its default package, another by name, and a list for a wrong
   assert.match((await flake(undefined, gcRoot)).drvPath, /-main\.drv$/);
   assert.ok(existsSync(gcRoot));
   assert.match((await flake('other')).drvPath, /-other\.drv$/);
-  const error = await failure(flake('oter'));
+  const error = await expectedFailure(flake('oter'));
   assert.equal(error.fields['reason'], 'missing-attribute');
   assert.match(error.hint ?? '', /Did you mean other\?/);
 });
@@ -241,13 +241,13 @@ test('a flake cannot take files of the machine as inputs, stated, locked or belo
     folder.write('flake.nix', flake);
     if (lockFile !== undefined) folder.write('flake.lock', lockFile);
     const options = { nixPath: {}, restricted: true, sourceDirectory: folder.path };
-    const error = await failure(
+    const error = await expectedFailure(
       instantiate(nix, { type: 'flake', reference: `path:${folder.path}` }, options),
     );
     assert.equal(error.fields['reason'], 'local-input', flake);
     // Without the source at hand the locked inputs tell; the stated lock of an unused input is dropped by Nix.
     if (lockFile !== undefined || flake.includes('file:') || flake.includes('inputs.y')) continue;
-    const remote = await failure(
+    const remote = await expectedFailure(
       instantiate(
         nix,
         { type: 'flake', reference: `path:${folder.path}` },
@@ -261,14 +261,17 @@ test('a flake cannot take files of the machine as inputs, stated, locked or belo
 test('an evaluation that takes too much memory or time is ended', async () => {
   using folder = workFolder();
   const large = 'builtins.length (builtins.genList (x: x) 100000000)';
-  const memory = await failure(evaluate(folder, large, { memoryLimit: 128 * 2 ** 20 }));
+  const memory = await expectedFailure(evaluate(folder, large, { memoryLimit: 128 * 2 ** 20 }));
   assert.equal(memory.code, 'too-large');
   const long =
     "builtins.foldl' (a: b: a + builtins.length (builtins.genList (y: y) 100000)) 0 (builtins.genList (x: x) 1000000)";
-  assert.equal((await failure(evaluate(folder, long, { deadlineMs: 300 }))).code, 'timed-out');
+  assert.equal((await expectedFailure(evaluate(folder, long, { deadlineMs: 300 }))).code, 'timed-out');
   const controller = new AbortController();
   controller.abort();
-  assert.equal((await failure(evaluate(folder, drv('x'), { signal: controller.signal }))).code, 'cancelled');
+  assert.equal(
+    (await expectedFailure(evaluate(folder, drv('x'), { signal: controller.signal }))).code,
+    'cancelled',
+  );
 });
 
 function flakeDrv(name: string): string {
@@ -287,14 +290,4 @@ async function evaluate(
     { type: 'file', file, attr, args: {} },
     { nixPath: {}, restricted: true, sourceDirectory: folder.path, ...options },
   );
-}
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(isKilnError(error), error instanceof Error ? error.stack : String(error));
-    return error;
-  }
-  assert.fail('it should have failed');
 }

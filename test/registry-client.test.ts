@@ -11,20 +11,14 @@ import { Secret } from '../src/base/secret.ts';
 import { digestOf } from '../src/oci/digest.ts';
 import { encodeIndex } from '../src/oci/image-index.ts';
 import { encodeManifest, parseManifest } from '../src/oci/manifest.ts';
-import {
-  OCI_CONFIG,
-  OCI_INDEX,
-  OCI_LAYER_GZIP,
-  OCI_LAYER_TAR,
-  OCI_MANIFEST,
-} from '../src/oci/media-types.ts';
-import { TAR_PROFILE } from '../src/oci/layer-recipe.ts';
+import { OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST } from '../src/oci/media-types.ts';
 import { pullImage } from '../src/registry/client-pull.ts';
 import { pushImage } from '../src/registry/client-push.ts';
 import { addReferrer, listRemoteReferrers } from '../src/registry/client-referrers.ts';
 import { catalogSource, layoutSource, remoteSource } from '../src/registry/image-source.ts';
 import { databasePushMemory } from '../src/registry/push-memory.ts';
 import { RegistryClient } from '../src/registry/registry-client.ts';
+import { literalImage } from './harness/literal-image.ts';
 import { startTestRegistry, type TestRegistry } from './registry-server.ts';
 
 const name = (text: string): RepositoryName => text as RepositoryName;
@@ -39,30 +33,7 @@ async function publish(
   size: number,
 ): Promise<Buffer> {
   const bytes = randomBytes(size);
-  const digest = digestOf(bytes);
-  const config = Buffer.from(
-    JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } }),
-  );
-  const manifest = encodeManifest({
-    mediaType: OCI_MANIFEST,
-    config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
-    layers: [{ mediaType: OCI_LAYER_TAR, digest, size }],
-  });
-  const entry = {
-    type: 'file',
-    path: '/x',
-    mode: 0o444,
-    uid: 0,
-    gid: 0,
-    contentBase64: bytes.toString('base64'),
-  } as const;
-  await registry.catalog.publishImage({
-    repository: name(repository),
-    tags: [tag],
-    manifest,
-    config,
-    layers: [{ digest, size, recipe: { profile: TAR_PROFILE, mtime: 1, entries: [entry] } }],
-  });
+  await registry.catalog.publishImage({ ...literalImage(bytes), repository: name(repository), tags: [tag] });
   return bytes;
 }
 
@@ -271,7 +242,7 @@ describe('registry client', async () => {
         }),
       );
       const found = await listRemoteReferrers(target, subject);
-      assert.deepEqual(found.map((descriptor) => descriptor.artifactType).toSorted(), types);
+      assert.deepEqual(found.map((descriptor) => descriptor.artifactType ?? '').toSorted(), types);
     } finally {
       await proxy.close();
     }

@@ -14,36 +14,11 @@ import type { RepositoryName } from '../src/base/brand.ts';
 import { KilnError } from '../src/base/error.ts';
 import { parseByteRange } from '../src/http/byte-range.ts';
 import { digestOf } from '../src/oci/digest.ts';
-import { TAR_PROFILE } from '../src/oci/layer-recipe.ts';
-import { encodeManifest } from '../src/oci/manifest.ts';
-import { OCI_CONFIG, OCI_LAYER_TAR, OCI_MANIFEST } from '../src/oci/media-types.ts';
+import { OCI_MANIFEST } from '../src/oci/media-types.ts';
+import { literalImage } from './harness/literal-image.ts';
 import { literalReader, startTestRegistry } from './registry-server.ts';
 
 const app = 'team/app' as RepositoryName;
-
-function recipeImage(bytes: Buffer) {
-  const digest = digestOf(bytes);
-  const config = Buffer.from('{}');
-  const manifest = encodeManifest({
-    mediaType: OCI_MANIFEST,
-    config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
-    layers: [{ mediaType: OCI_LAYER_TAR, digest, size: bytes.length }],
-  });
-  const entry = {
-    type: 'file',
-    path: '/x',
-    mode: 0o444,
-    uid: 0,
-    gid: 0,
-    contentBase64: bytes.toString('base64'),
-  } as const;
-  const layer = {
-    digest,
-    size: bytes.length,
-    recipe: { profile: TAR_PROFILE, mtime: 1, entries: [entry] },
-  } as const;
-  return { manifest, config, layers: [layer], digest };
-}
 
 async function ociCode(response: Response): Promise<string> {
   const body = (await response.json()) as { errors: { code: string }[] };
@@ -95,7 +70,7 @@ describe('registry endpoints', async () => {
 
   test('ranges of a recipe layer are slices of its bytes', async () => {
     const bytes = randomBytes(10_000);
-    const image = recipeImage(bytes);
+    const image = literalImage(bytes);
     await registry.catalog.publishImage({ repository: app, tags: ['v1'], ...image });
     const url = v2(`${app}/blobs/${image.digest}`);
     const head = await fetch(url, { method: 'HEAD' });
@@ -168,7 +143,7 @@ describe('registry endpoints', async () => {
   test('manifests that are cut short, too large or lie about themselves are refused', async () => {
     const put = (body: Buffer, reference = 'x', type: string = OCI_MANIFEST) =>
       fetch(v2(`bad/manifests/${reference}`), { method: 'PUT', body, headers: { 'content-type': type } });
-    const { manifest } = recipeImage(Buffer.from('nowhere'));
+    const { manifest } = literalImage(Buffer.from('nowhere'));
     assert.equal(await ociCode(await put(manifest.subarray(0, 50))), 'MANIFEST_INVALID');
     assert.equal(await ociCode(await put(manifest)), 'MANIFEST_BLOB_UNKNOWN');
     assert.equal(await ociCode(await put(manifest, `sha256:${'0'.repeat(64)}`)), 'DIGEST_INVALID');
@@ -192,7 +167,7 @@ describe('registry endpoints', async () => {
         },
       },
     });
-    const image = recipeImage(randomBytes(100_000));
+    const image = literalImage(randomBytes(100_000));
     await failing.catalog.publishImage({ repository: app, tags: ['v1'], ...image });
     const url = `${failing.url}/v2/${app}/blobs/${image.digest}`;
     const early = await fetch(url);

@@ -7,10 +7,7 @@ import { test } from 'node:test';
 import type { RepositoryName } from '../src/base/brand.ts';
 import { Secret } from '../src/base/secret.ts';
 import { runProcess } from '../src/process/run-process.ts';
-import { digestOf } from '../src/oci/digest.ts';
-import { TAR_PROFILE } from '../src/oci/layer-recipe.ts';
-import { encodeManifest } from '../src/oci/manifest.ts';
-import { OCI_CONFIG, OCI_LAYER_TAR, OCI_MANIFEST } from '../src/oci/media-types.ts';
+import { literalImage } from './harness/literal-image.ts';
 import { startTestRegistry, type TestRegistry } from './registry-server.ts';
 
 const plain = ['--insecure-policy'];
@@ -27,29 +24,10 @@ async function skopeo(...args: string[]): Promise<string> {
 }
 
 async function publish(registry: TestRegistry, repository: string): Promise<string> {
-  const bytes = randomBytes(200_000);
-  const digest = digestOf(bytes);
-  const config = Buffer.from(
-    JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } }),
-  );
-  const entry = {
-    type: 'file',
-    path: '/x',
-    mode: 0o444,
-    uid: 0,
-    gid: 0,
-    contentBase64: bytes.toString('base64'),
-  } as const;
   return await registry.catalog.publishImage({
+    ...literalImage(randomBytes(200_000)),
     repository: repository as RepositoryName,
     tags: ['v1'],
-    manifest: encodeManifest({
-      mediaType: OCI_MANIFEST,
-      config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
-      layers: [{ mediaType: OCI_LAYER_TAR, digest, size: bytes.length }],
-    }),
-    config,
-    layers: [{ digest, size: bytes.length, recipe: { profile: TAR_PROFILE, mtime: 1, entries: [entry] } }],
   });
 }
 

@@ -1,6 +1,6 @@
 /** `kiln basis lock`: resolves the basis's input list against the signed Debian index and the npm registry. */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename } from 'node:path';
+import { replaceFile } from '../blobs/replace-file.ts';
 import { KilnError, isKilnError } from '../base/error.ts';
 import { openDebianArchive } from '../debian/debian-archive.ts';
 import type { DebPackage } from '../debian/deb-package.ts';
@@ -43,9 +43,7 @@ export async function lockBasis(options: LockBasisOptions): Promise<BasisLock> {
   for (const system of options.systems ?? known)
     systems[system] = await lockSystem(input, system, npm, options);
   const lock: BasisLock = { version: 1, suite: input.suite, systems };
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(`${file}.${process.pid}.new`, formatBasisLock(lock));
-  await rename(`${file}.${process.pid}.new`, file);
+  await replaceFile(file, formatBasisLock(lock));
   return lock;
 }
 

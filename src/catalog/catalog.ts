@@ -2,7 +2,7 @@
 import type { OciDigest, RepositoryName } from '../base/brand.ts';
 import type { ByteSpan } from '../base/byte-span.ts';
 import type { BlobStore, SealedUpload } from '../blobs/blob-store.ts';
-import type { Database } from '../db/database.ts';
+import type { Database, Queryable } from '../db/database.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { DigestAlgorithm } from '../oci/digest.ts';
@@ -22,7 +22,7 @@ import {
   startUpload,
   type UploadLimits,
 } from './blob-uploads.ts';
-import { lockExistingRepository, requireRepository } from './catalog-locks.ts';
+import { lockExistingRepository, type RepositoryId, requireRepository } from './catalog-locks.ts';
 import { collectGarbage, type GarbageReport, recoverBlobs } from './collect-garbage.ts';
 import { deleteManifest, deleteTag } from './delete-manifest.ts';
 import { imageDetails, type ImageDetails, type ImageSummary, listImages } from './image-details.ts';
@@ -156,6 +156,21 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
   };
 }
 
+/** Locks the repository of a manifest that is there. @throws KilnError MANIFEST_UNKNOWN, NAME_UNKNOWN */
+async function lockManifest(
+  tx: Queryable,
+  repository: RepositoryName,
+  digest: OciDigest,
+): Promise<RepositoryId> {
+  const id = await lockExistingRepository(tx, repository);
+  const found = await tx.query('select 1 from manifests where repository_id = $1 and digest = $2', [
+    id,
+    digest,
+  ]);
+  if (found.length === 0) throw ociError('MANIFEST_UNKNOWN', `${repository} has no manifest ${digest}`);
+  return id;
+}
+
 async function moveTag(
   db: Database,
   repository: RepositoryName,
@@ -163,12 +178,7 @@ async function moveTag(
   digest: OciDigest,
 ): Promise<void> {
   await db.transaction(async (tx) => {
-    const id = await lockExistingRepository(tx, repository);
-    const found = await tx.query('select 1 from manifests where repository_id = $1 and digest = $2', [
-      id,
-      digest,
-    ]);
-    if (found.length === 0) throw ociError('MANIFEST_UNKNOWN', `${repository} has no manifest ${digest}`);
+    const id = await lockManifest(tx, repository, digest);
     await setTag(tx, id, tag, digest);
   });
 }
@@ -180,12 +190,7 @@ async function pin(
   reason: string,
 ): Promise<void> {
   await db.transaction(async (tx) => {
-    const id = await lockExistingRepository(tx, repository);
-    const found = await tx.query('select 1 from manifests where repository_id = $1 and digest = $2', [
-      id,
-      digest,
-    ]);
-    if (found.length === 0) throw ociError('MANIFEST_UNKNOWN', `${repository} has no manifest ${digest}`);
+    const id = await lockManifest(tx, repository, digest);
     await tx.query(
       'insert into manifest_pins (repository_id, digest, reason) values ($1, $2, $3) on conflict do nothing',
       [id, digest, reason],

@@ -21,7 +21,7 @@ export function openTerminal(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv)
       return stream.columns ?? 100;
     },
     style: (style, text) =>
-      colours ? styleText([...[style].flat()] as Style[], text, { validateStream: false }) : text,
+      colours ? styleText([style].flat() as Style[], text, { validateStream: false }) : text,
     write: (text) => void stream.write(text),
   };
 }

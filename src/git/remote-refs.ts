@@ -65,11 +65,14 @@ export async function connectRemote(start: GitUrl, access: GitAccess = {}, ref?:
       };
       return remote;
     } catch (error) {
-      const next =
-        failureReason(error) === 'redirected' && redirects < MAX_REDIRECTS
-          ? await redirectTarget(session).finally(() => session[Symbol.asyncDispose]())
-          : undefined;
-      await session[Symbol.asyncDispose]();
+      let next: GitUrl | undefined;
+      try {
+        if (failureReason(error) === 'redirected' && redirects < MAX_REDIRECTS) {
+          next = await redirectTarget(session);
+        }
+      } finally {
+        await session[Symbol.asyncDispose]();
+      }
       if (next === undefined) throw error;
       if (!keepsCredentials(url, next)) current = { ...current, credentials: {} };
       url = next;

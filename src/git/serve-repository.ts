@@ -1,9 +1,9 @@
 /** Serves one repository read-only over HTTP on this machine, through git's own `http-backend`. */
-import { spawn } from 'node:child_process';
 import { realpath } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { basename } from 'node:path';
 import { KilnError, systemErrorCode } from '../base/error.ts';
+import { streamProcess } from '../process/stream-process.ts';
 import { localEnvironment } from './git-environment.ts';
 import { runLocalGit } from './git-session.ts';
 
@@ -67,46 +67,44 @@ function runBackend(
   path: string,
   query: string,
 ): void {
-  const child = spawn('git', ['http-backend'], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    env: {
-      ...localEnvironment([
-        ['safe.directory', gitDir],
-        ['http.receivepack', 'false'],
-        ['uploadpack.allowFilter', 'true'],
-      ]),
-      GIT_PROJECT_ROOT: gitDir,
-      GIT_HTTP_EXPORT_ALL: '1',
-      PATH_INFO: path,
-      QUERY_STRING: query,
-      REQUEST_METHOD: request.method ?? 'GET',
-      CONTENT_TYPE: request.headers['content-type'] ?? '',
-      CONTENT_LENGTH: request.headers['content-length'] ?? '',
-      HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
-      GIT_PROTOCOL: headerText(request.headers['git-protocol']),
-      REMOTE_ADDR: request.socket.remoteAddress ?? '',
-    },
+  const backend = streamProcess('git', ['http-backend'], {
+    ...localEnvironment([
+      ['safe.directory', gitDir],
+      ['http.receivepack', 'false'],
+      ['uploadpack.allowFilter', 'true'],
+    ]),
+    GIT_PROJECT_ROOT: gitDir,
+    GIT_HTTP_EXPORT_ALL: '1',
+    PATH_INFO: path,
+    QUERY_STRING: query,
+    REQUEST_METHOD: request.method ?? 'GET',
+    CONTENT_TYPE: request.headers['content-type'] ?? '',
+    CONTENT_LENGTH: request.headers['content-length'] ?? '',
+    HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
+    GIT_PROTOCOL: headerText(request.headers['git-protocol']),
+    REMOTE_ADDR: request.socket.remoteAddress ?? '',
   });
-  child.on('error', () => {
-    if (response.headersSent) response.destroy();
-    else response.writeHead(500).end('git could not be started\n');
-  });
-  child.stdin.on('error', () => undefined); // the backend may answer without reading all of the request
-  request.pipe(child.stdin);
-  response.on('close', () => child.kill());
+  const { output } = backend;
+  request.pipe(backend.input);
+  response.on('close', () => backend[Symbol.dispose]());
   let head = Buffer.alloc(0);
   const readHead = (chunk: Buffer): void => {
     head = Buffer.concat([head, chunk]);
     const end = head.indexOf('\r\n\r\n');
     if (end < 0) return;
-    child.stdout.off('data', readHead);
+    output.off('data', readHead);
     writeHead(response, head.subarray(0, end).toString('latin1'));
     response.write(head.subarray(end + 4));
-    child.stdout.pipe(response);
+    output.pipe(response);
   };
-  child.stdout.on('data', readHead);
-  child.stdout.on('end', () => {
-    if (!response.headersSent) response.writeHead(500).end('git gave no answer\n');
+  const fail = (text: string): void => {
+    if (response.headersSent) response.destroy();
+    else response.writeHead(500).end(text);
+  };
+  output.on('data', readHead);
+  output.on('error', () => fail('git could not be started\n'));
+  output.on('end', () => {
+    if (!response.headersSent) fail('git gave no answer\n');
   });
 }
 

@@ -3,13 +3,13 @@ import { readlink, rm } from 'node:fs/promises';
 import type { StorePath } from '../base/brand.ts';
 import { closestMatches } from '../base/closest-match.ts';
 import { KilnError } from '../base/error.ts';
-import type { Installable } from '../source/source.ts';
 import { parseStorePath } from '../store/store-path.ts';
 import { checkFlakeInputs } from './check-flake-inputs.ts';
 import { describeEvaluationFailure } from './evaluation-failure.ts';
 import { evaluationSettings, type EvaluationOptions } from './evaluation-settings.ts';
 import { attributesToChoose } from './list-attributes.ts';
 import { machineFailure, nixFailure } from './nix-failure.ts';
+import type { Installable } from './installable.ts';
 import type { NixInstallation } from './nix-installation.ts';
 import { NIX_COMMAND, runNixLogged, type NixResult } from './run-nix.ts';
 

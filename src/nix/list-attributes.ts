@@ -1,6 +1,6 @@
 /** Names the derivations that an expression offers, for the case that it is not clear which one is meant. */
-import type { Installable } from '../source/source.ts';
 import { evaluationSettings, type EvaluationOptions } from './evaluation-settings.ts';
+import type { Installable } from './installable.ts';
 import type { NixInstallation } from './nix-installation.ts';
 import { runNixLogged } from './run-nix.ts';
 

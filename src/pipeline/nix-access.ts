@@ -39,9 +39,7 @@ export function createNixAccess(options: NixAccessOptions): NixAccess {
         nix,
         'nix',
         ['flake', 'metadata', '--json', ...NIX_COMMAND, '--', reference],
-        {
-          ...(signal === undefined ? {} : { signal }),
-        },
+        signal === undefined ? {} : { signal },
       );
       if (result.exitCode !== 0) throw nixFailure('nix flake metadata', result);
       const metadata = JSON.parse(result.stdout) as { url?: string; locked?: { narHash?: string } };

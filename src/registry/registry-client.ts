@@ -271,10 +271,10 @@ function firstError(body: Buffer): { code: string; message: string } {
   try {
     const parsed = JSON.parse(body.toString('utf8')) as { errors?: { code?: unknown; message?: unknown }[] };
     const [error] = parsed.errors ?? [];
-    return {
-      code: String(error?.code ?? ''),
-      message: `${String(error?.code ?? '')} ${String(error?.message ?? '')}`.trim().slice(0, 500),
-    };
+    const [code, message] = [error?.code, error?.message].map((part) =>
+      typeof part === 'string' ? part : '',
+    );
+    return { code: code ?? '', message: `${code} ${message}`.trim().slice(0, 500) };
   } catch {
     return { code: '', message: '' };
   }

@@ -1,8 +1,9 @@
 /** A Git repository as a source. A commit that was read before is neither cloned nor hashed again. */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { replaceFile } from '../blobs/replace-file.ts';
 import { KilnError } from '../base/error.ts';
 import type { AcquiredSource } from './acquired-source.ts';
 import type { SourceContext } from './source-context.ts';
@@ -120,10 +121,7 @@ async function recall(
 }
 
 async function remember(record: string, value: z.infer<typeof recordSchema>): Promise<void> {
-  await mkdir(path.dirname(record), { recursive: true, mode: 0o700 });
-  const temporary = `${record}.${randomUUID()}`;
-  await writeFile(temporary, JSON.stringify(value));
-  await rename(temporary, record);
+  await replaceFile(record, JSON.stringify(value), { folderMode: 0o700 });
 }
 
 function checkSubdirectory(text: string | undefined): string {

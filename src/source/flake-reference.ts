@@ -11,11 +11,11 @@ export interface FlakeReference {
 
 /** @throws KilnError invalid-input */
 export function parseFlakeReference(text: string): FlakeReference {
-  const [reference = '', fragment] = splitOnce(text, '#');
+  const [reference, fragment] = splitOnce(text, '#');
   if (reference === '' && fragment === undefined) throw malformed(text);
   if (reference.startsWith('-') || /[\0-\x20\x7f]/.test(text)) throw malformed(text);
   const attr = fragment === undefined || fragment === '' ? {} : { attr: decode(fragment, text) };
-  const [location = '', query] = splitOnce(reference, '?');
+  const [location, query] = splitOnce(reference, '?');
   const local = localDirectory(location, text);
   if (local === undefined) return { reference, ...attr };
   const below = new URLSearchParams(query ?? '').get('dir');

@@ -1,9 +1,11 @@
 /** Turns what somebody asks to be built into a source on this machine: files, expression, content key, settings. */
 import { createHash, randomUUID } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { replaceFile } from '../blobs/replace-file.ts';
 import { KilnError } from '../base/error.ts';
 import type { AppSettings } from '../config/app-settings.ts';
+import type { Installable } from '../nix/installable.ts';
 import { acquireSource } from './acquire-source.ts';
 import type { AcquiredSource } from './acquired-source.ts';
 import { contentKey } from './content-key.ts';
@@ -11,7 +13,7 @@ import { planFolder, type FolderPlan } from './folder-plan.ts';
 import { resolveRemoteFlake } from './remote-flake.ts';
 import { mergeAppSettings } from './read-app-settings.ts';
 import type { SourceContext } from './source-context.ts';
-import type { BuildOptions, Installable, Source, SourceSpec } from './source.ts';
+import type { BuildOptions, Source, SourceSpec } from './source.ts';
 import { treeReader, type TreeReader } from './tree/tree-reader.ts';
 
 /** A source, and how it came to be built the way it is. */
@@ -199,13 +201,7 @@ async function writeExpression(expression: string, treeFolder: string): Promise<
     `template-${createHash('sha256').update(expression).digest('hex').slice(0, 32)}.nix`,
   );
   if ((await readFile(file, 'utf8').catch(() => undefined)) === expression) return file;
-  const temporary = `${file}.${randomUUID()}`;
-  try {
-    await writeFile(temporary, expression);
-    await rename(temporary, file);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await replaceFile(file, expression);
   return file;
 }
 

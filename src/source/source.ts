@@ -1,6 +1,7 @@
 /** What somebody asks to be built (a spec, plain data that goes into the database), and what it resolved to. */
 import type { AppSettings } from '../config/app-settings.ts';
 import type { CommitInfo } from '../git/commit-info.ts';
+import type { Installable } from '../nix/installable.ts';
 
 export type { CommitInfo };
 
@@ -53,17 +54,6 @@ export interface BuildOptions {
   /** Seconds without output after which the build ends; default 600. */
   readonly silenceTimeout?: number;
 }
-
-/** How Nix is asked for the derivation. */
-export type Installable =
-  /** `nix-instantiate <file> [-A attr]`, with `<nixpkgs>` by the build's options. */
-  | {
-      readonly type: 'file';
-      readonly file: string;
-      readonly attr?: string;
-      readonly args: Readonly<Record<string, string>>;
-    }
-  | { readonly type: 'flake'; readonly reference: string; readonly attr?: string };
 
 /** A source on this machine, ready for evaluation. Disposing removes its work folder. */
 export interface Source extends AsyncDisposable {

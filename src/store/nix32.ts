@@ -2,7 +2,7 @@
 import { KilnError } from '../base/error.ts';
 
 const ALPHABET = '0123456789abcdfghijklmnpqrsvwxyz';
-const VALUES = new Map([...ALPHABET].map((digit, value) => [digit, value]));
+const VALUES = new Map(ALPHABET.split('').map((digit, value) => [digit, value]));
 
 /** Characters that `byteCount` bytes take: 20 bytes 32, 32 bytes 52. */
 export function nix32Length(byteCount: number): number {

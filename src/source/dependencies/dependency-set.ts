@@ -1,8 +1,9 @@
 /** Downloads of one lock file, kept as one fixed-output store path. */
 import { createHash, randomUUID } from 'node:crypto';
-import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { replaceFile } from '../../blobs/replace-file.ts';
 import type { StorePath } from '../../base/brand.ts';
 import { nixString } from '../nix-text.ts';
 import type { SourceContext } from '../source-context.ts';
@@ -44,9 +45,7 @@ export async function dependencySet(
     const packages = await options.fill(directory);
     const added = await context.nix.addFixed(directory, context.signal);
     const set: DependencySet = { name: options.name, ...added, packages };
-    await mkdir(path.dirname(record), { recursive: true });
-    await writeFile(`${record}.${process.pid}`, JSON.stringify(set));
-    await rename(`${record}.${process.pid}`, record);
+    await replaceFile(record, JSON.stringify(set));
     return set;
   } finally {
     await rm(work, { recursive: true, force: true });

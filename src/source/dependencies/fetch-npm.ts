@@ -1,9 +1,10 @@
 /** Downloads npm packages into a cache by content, checks them against the lock, and lays them out for the sandbox. */
-import { createHash, randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import type pacote from 'pacote';
+import { replaceFile } from '../../blobs/replace-file.ts';
 import { formatBytes } from '../../base/units.ts';
 import { KilnError } from '../../base/error.ts';
 import type { SourceContext } from '../source-context.ts';
@@ -100,13 +101,7 @@ async function fetchTarball(
   if (entry.integrity !== undefined && !matchesIntegrity(content, entry.integrity)) {
     throw failure(entry, 'what was downloaded does not match the integrity in the lock', undefined);
   }
-  const temporary = `${file}.${randomUUID()}`;
-  try {
-    await writeFile(temporary, content);
-    await rename(temporary, file);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await replaceFile(file, content);
   return { file, integrity: entry.integrity ?? sha512Integrity(content), size: content.length };
 }
 

@@ -1,10 +1,11 @@
 /** Remembers the hash of files that have not changed, so that a second look at a folder reads no file. */
 import { createHash } from 'node:crypto';
 import { createReadStream, type BigIntStats } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { replaceFile } from '../../blobs/replace-file.ts';
 
 const cacheSchema = z.record(z.string(), z.tuple([z.string(), z.string()]));
 
@@ -41,14 +42,8 @@ export async function openFileHashCache(cacheFolder: string, directory: string):
     },
     async save() {
       if (!changed && Object.keys(known).length === Object.keys(next).length) return;
-      const temporary = `${file}.${process.pid}`;
-      try {
-        await mkdir(cacheFolder, { recursive: true });
-        await writeFile(temporary, JSON.stringify(next));
-        await rename(temporary, file);
-      } catch {
-        // The next look reads the files again.
-      }
+      // Without it the next look reads the files again.
+      await replaceFile(file, JSON.stringify(next)).catch(() => undefined);
     },
   };
 }
