@@ -19,6 +19,16 @@ export function connectHttp(url: string, options: HttpClientOptions): KilnApi {
   const client = new HttpClient(url, options);
   return {
     place: url,
+    registry: {
+      listTokens: () => client.get('registry/tokens'),
+      createToken: (request) => client.post('registry/tokens', request),
+      revokeToken: async (name) =>
+        void (await client.request('DELETE', `registry/tokens/${encodeURIComponent(name)}`)),
+      explainImages: () => client.get('registry/kept'),
+      pinImage: async (reference, pinned) =>
+        void (await client.request('POST', 'registry/pins', { reference, pinned })),
+      listPushes: (buildId) => client.get(`registry/pushes${query({ buildId })}`),
+    },
     createBuild: (request, credentials) => client.post('builds', { ...request, credentials }),
     explainBuild: (request, credentials) => client.post('builds/explain', { ...request, credentials }),
     getBuild: (id) => client.get(`builds/${encodeURIComponent(id)}`),

@@ -2,6 +2,7 @@
 import type { ImageConfig } from '../oci/image-config.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import type { BuildRequest } from '../pipeline/build-request.ts';
+import type { RegistryApi } from './registry-api.ts';
 import type { BuildEvent, BuildView, ImageView, LogLineView, LogPosition } from '../pipeline/build-view.ts';
 
 /** Travels beside a request, is never stored with the build and never shown. */
@@ -65,6 +66,7 @@ export interface CacheStatistics {
 export interface KilnApi extends AsyncDisposable {
   /** `this process` or the server's URL. */
   readonly place: string;
+  readonly registry: RegistryApi;
   createBuild(request: BuildRequest, credentials?: RequestCredentials): Promise<BuildView>;
   getBuild(id: string): Promise<BuildView>;
   listBuilds(filter?: BuildFilter): Promise<readonly BuildView[]>;

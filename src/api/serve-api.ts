@@ -6,6 +6,7 @@ import { KilnError } from '../base/error.ts';
 import { parseBuildRequest } from '../pipeline/build-request.ts';
 import type { BuildEvent, LogPosition } from '../pipeline/build-view.ts';
 import type { KilnApi } from './kiln-api.ts';
+import { serveRegistryApi } from './serve-registry-api.ts';
 
 const credentialsSchema = z
   .strictObject({ accessToken: z.string().optional(), sshKey: z.string().optional() })
@@ -61,6 +62,7 @@ export function serveApi(app: FastifyInstance, kiln: KilnApi, stopping: AbortSig
     const { reference, destination } = parse(pushSchema, request.body);
     return kiln.pushImage(reference, destination);
   });
+  serveRegistryApi(app, kiln.registry);
   app.get(`${root}/cache/statistics`, () => kiln.cacheStatistics());
   app.post(`${root}/cache/gc`, (request) => kiln.collectGarbage(parse(garbageSchema, request.body)));
 }

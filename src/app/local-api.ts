@@ -10,6 +10,7 @@ import type {
   RequestCredentials,
   RunnableImage,
 } from '../api/kiln-api.ts';
+import type { RegistryApi } from '../api/registry-api.ts';
 import type { RepositoryName } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
 import { findTemplate } from '../source/templates/list-templates.ts';
@@ -36,11 +37,13 @@ import { viewBuild, viewLine } from '../pipeline/view-build.ts';
 import type { StartCheckResult } from '../image/start-check.ts';
 import type { SourceCredentials } from '../source/source-context.ts';
 import { collectGarbage, readCacheStatistics } from './cache-functions.ts';
+import { createLocalRegistryApi } from './local-registry-api.ts';
 import type { Kiln } from './open-kiln.ts';
+import { pushFromCatalog } from './push-from-catalog.ts';
+import { startPendingPushes } from './push-later.ts';
 import {
   createPipelineServices,
   ownRegistry,
-  pushFromCatalog,
   toSourceCredentials,
 } from './pipeline-services.ts';
 
@@ -57,16 +60,19 @@ export function createLocalApi(kiln: Kiln, options: LocalApiOptions = {}): Local
 
 export class LocalApi implements KilnApi {
   readonly place = 'this process';
+  readonly registry: RegistryApi;
   readonly #kiln: Kiln;
   readonly #local: boolean;
   readonly #activity = new EventEmitter({ captureRejections: true }).setMaxListeners(0);
   /** Secrets of requests, until their build has ended. */
   readonly #credentials = new Map<string, SourceCredentials>();
   #worker: Promise<BuildWorker> | undefined;
+  #pushes: AsyncDisposable | undefined;
 
   constructor(kiln: Kiln, local: boolean) {
     this.#kiln = kiln;
     this.#local = local;
+    this.registry = createLocalRegistryApi(kiln);
   }
 
   /** Starts taking builds from the queue; builds that a dead process left behind are dealt with first. */
@@ -255,6 +261,7 @@ export class LocalApi implements KilnApi {
   async [Symbol.asyncDispose](): Promise<void> {
     const worker = await this.#worker?.catch(() => undefined);
     await worker?.[Symbol.asyncDispose]();
+    await this.#pushes?.[Symbol.asyncDispose]();
     await this.#kiln[Symbol.asyncDispose]();
   }
 
@@ -272,6 +279,7 @@ export class LocalApi implements KilnApi {
           `problem: ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
         ),
     });
+    this.#pushes = startPendingPushes(this.#kiln);
     const { requeued, failed } = worker.recovered;
     if (requeued.length > 0) onNotice(`taking up again after a crash: ${requeued.join(', ')}`);
     if (failed.length > 0) onNotice(`lost in a crash: ${failed.join(', ')}`);

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../base/clock.ts';
+import type { UploadLimits } from '../catalog/blob-uploads.ts';
 import type { Catalog, LayerReader } from '../catalog/catalog.ts';
 import type { ServerSettings } from '../config/server-settings.ts';
 import type { Database } from '../db/database.ts';
@@ -53,6 +54,7 @@ export interface KilnFolders {
 }
 
 const DATABASE_WAIT_MS = 600_000;
+const DAY_MS = 24 * 3_600_000;
 
 /** @throws KilnError invalid-config */
 export async function openKiln(options: OpenKilnOptions): Promise<Kiln> {
@@ -96,7 +98,12 @@ export async function openKiln(options: OpenKilnOptions): Promise<Kiln> {
   });
   const catalog = once(async () => {
     const { createLayerReader } = await import('../image/layer-reader.ts');
-    return await openRegistryCatalog(folders, { db, roots, store, reader: stack.use(createLayerReader()) });
+    return await openRegistryCatalog(folders, settings, {
+      db,
+      roots,
+      store,
+      reader: stack.use(createLayerReader()),
+    });
   });
   const runtime = once(async () => {
     const { ensureWorkingRuntime } = await import('../setup/working-runtime.ts');
@@ -115,6 +122,7 @@ export async function openKiln(options: OpenKilnOptions): Promise<Kiln> {
 
 async function openRegistryCatalog(
   folders: KilnFolders,
+  settings: ServerSettings,
   parts: Pick<Kiln, 'db' | 'roots' | 'store'> & { readonly reader: LayerReader },
 ): Promise<Catalog> {
   const [{ openCatalog }, { createFileBlobStore }, { createManifestRoots }] = await Promise.all([
@@ -127,7 +135,19 @@ async function openRegistryCatalog(
     blobs: await createFileBlobStore(folders.blobs),
     reader: parts.reader,
     holder: createManifestRoots(parts.roots, parts.store),
+    uploadLimits: uploadLimitsOf(settings),
+    retention: {
+      untaggedMs: settings.retention.untagged,
+      newest: settings.retention.images,
+      passingTags: settings.retention.passingTags,
+    },
+    graceMs: Math.max(DAY_MS, settings.registry.uploadIdle),
   });
+}
+
+function uploadLimitsOf({ registry }: ServerSettings): UploadLimits {
+  const { openUploads, uploadIdle } = registry;
+  return { total: openUploads, perRepository: Math.max(1, Math.floor(openUploads / 10)), ttlMs: uploadIdle };
 }
 
 function foldersOf(settings: ServerSettings): KilnFolders {

@@ -3,11 +3,12 @@ import type { OciDigest, RepositoryName } from '../base/brand.ts';
 import { Secret } from '../base/secret.ts';
 import type { RequestCredentials } from '../api/kiln-api.ts';
 import { LOCAL_USER_POLICY } from '../git/host-policy.ts';
-import { parseReference } from '../oci/reference.ts';
 import { createGitAccess } from '../pipeline/git-access.ts';
 import type { PipelineServices } from '../pipeline/pipeline-services.ts';
 import type { SourceCredentials } from '../source/source-context.ts';
 import type { Kiln } from './open-kiln.ts';
+import { pushFromCatalog } from './push-from-catalog.ts';
+import { pushLater } from './push-later.ts';
 import { cacheSettings } from './worker-cache.ts';
 
 export interface ServiceOptions {
@@ -50,40 +51,8 @@ export async function createPipelineServices(kiln: Kiln, options: ServiceOptions
       const result = await pushFromCatalog(kiln, repository as RepositoryName, digest as OciDigest, destination, signal);
       return result.uploadedBytes;
     },
+    pushLater: (push, failure) => pushLater(kiln, push, failure),
   }; // prettier-ignore
-}
-
-/** Pushes an image of the embedded registry. @throws KilnError registry-failed, unreachable, unauthorized, invalid-name */
-export async function pushFromCatalog(
-  kiln: Kiln,
-  repository: RepositoryName,
-  reference: string,
-  destination: string,
-  signal: AbortSignal,
-): Promise<{ readonly digest: string; readonly uploadedBytes: number }> {
-  const [
-    { RegistryClient },
-    { pushImage },
-    { catalogSource },
-    { databasePushMemory },
-    { dockerCredentials },
-  ] = await Promise.all([
-    import('../registry/registry-client.ts'),
-    import('../registry/client-push.ts'),
-    import('../registry/image-source.ts'),
-    import('../registry/push-memory.ts'),
-    import('../registry/docker-credentials.ts'),
-  ]);
-  const target = parseReference(destination);
-  const client = new RegistryClient({ credentials: dockerCredentials(kiln.env as NodeJS.ProcessEnv) });
-  const result = await pushImage({
-    source: catalogSource(await kiln.catalog(), repository, reference),
-    target: client.repository(target.host ?? 'docker.io', target.repository),
-    tags: [target.tag ?? 'latest'],
-    memory: databasePushMemory(await kiln.db()),
-    signal,
-  });
-  return { digest: result.digest, uploadedBytes: result.bytesSent };
 }
 
 export function toSourceCredentials(credentials: RequestCredentials): SourceCredentials {

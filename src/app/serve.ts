@@ -6,6 +6,8 @@ import { createHttpServer } from '../http/http-server.ts';
 import { serveRegistry } from '../registry/serve-registry.ts';
 import { createLocalApi } from './local-api.ts';
 import type { Kiln } from './open-kiln.ts';
+import { startRegistryUpkeep } from './registry-upkeep.ts';
+import { demandAccessControl, guardApi, openServerAccess } from './server-access.ts';
 
 export interface ServeOptions {
   /** `address:port` instead of the settings'; port 0 takes a free one. */
@@ -20,11 +22,18 @@ export interface RunningServer extends AsyncDisposable {
   readonly api: KilnApi;
 }
 
-/** @throws KilnError port-taken, database-unreachable, tool-missing */
+/** @throws KilnError invalid-config (open to a network by accident), port-taken, database-unreachable, tool-missing */
 export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<RunningServer> {
+  const address = options.listen === undefined ? kiln.settings.listen : parseListen(options.listen);
+  demandAccessControl(kiln.settings, address.host);
   const server = createHttpServer();
   const api = createLocalApi(kiln, { local: options.local ?? false });
-  serveRegistry(server.app, { catalog: await kiln.catalog() });
+  guardApi(server.app, kiln.settings, kiln.db);
+  serveRegistry(server.app, {
+    catalog: await kiln.catalog(),
+    access: await openServerAccess(kiln.settings, await kiln.db()),
+    maxUploadSize: kiln.settings.limits.uploadSize,
+  });
   const stopping = new AbortController();
   serveApi(server.app, api, stopping.signal);
   server.app.get('/healthz', () => ({ status: 'ok' }));
@@ -32,10 +41,9 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
     await (await kiln.db()).query('select 1');
     return { status: 'ok' };
   });
-  const url = await server.listen(
-    options.listen === undefined ? kiln.settings.listen : parseListen(options.listen),
-  );
+  const url = await server.listen(address);
   const worker = await api.startWorker();
+  const upkeep = startRegistryUpkeep(kiln);
   return {
     url,
     api,
@@ -43,6 +51,7 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
       stopping.abort();
       // Running builds are handed back at once, while transfers may still end.
       await Promise.all([server.close(), worker[Symbol.asyncDispose]()]);
+      await upkeep[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();
     },
   };

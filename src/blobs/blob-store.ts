@@ -12,6 +12,8 @@ export interface AppendOptions {
   readonly at?: number;
   /** Bytes that the source must have. Fewer or more is `invalid-input`; what came is kept unless there is too much. */
   readonly length?: number;
+  /** Bytes that the whole upload may have. More is `too-large`; what fitted is kept. */
+  readonly maxSize?: number;
   readonly algorithm: DigestAlgorithm;
   readonly signal?: AbortSignal;
 }

@@ -5,6 +5,7 @@ import { type FileHandle, open, opendir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KilnError, systemErrorCode } from '../base/error.ts';
+import { formatBytes } from '../base/units.ts';
 import { type DigestAlgorithm, finishDigest } from '../oci/digest.ts';
 import type { AppendOptions, SealedUpload } from './blob-store.ts';
 import { diskError } from './disk-error.ts';
@@ -111,12 +112,15 @@ export class UploadFiles {
       const state = await this.#state(id, options.algorithm);
       if (options.at !== undefined && options.at !== state.size) throw outOfOrder(options.at, state.size);
       const before = state.size;
+      const maxSize = options.maxSize ?? Number.POSITIVE_INFINITY;
+      if (before + (options.length ?? 0) > maxSize) throw tooLarge(maxSize);
       try {
         for await (const chunk of source) {
           options.signal?.throwIfAborted();
           if (options.length !== undefined && state.size - before + chunk.length > options.length) {
             throw wrongLength(options.length, 'more');
           }
+          if (state.size + chunk.length > maxSize) throw tooLarge(maxSize);
           await writeFully(handle, chunk, state.size);
           state.hash.update(chunk);
           state.size += chunk.length;
@@ -185,6 +189,12 @@ function outOfOrder(at: number, size: number): KilnError {
       fields: { size },
     },
   );
+}
+
+function tooLarge(maxSize: number): KilnError {
+  return new KilnError('too-large', `An upload may have ${formatBytes(maxSize)} at most`, {
+    hint: 'Raise limits.uploadSize in the settings of the server.',
+  });
 }
 
 function wrongLength(expected: number, which: 'more' | 'fewer'): KilnError {

@@ -8,6 +8,8 @@ export interface RetentionPolicy {
   readonly untaggedMs: number;
   /** Newest manifests of each repository that stay although no tag names them: what one rolls back to. */
   readonly newest: number;
+  /** Tags (`*` and `?` for any characters) that keep nothing by themselves, such as one per build. */
+  readonly passingTags?: readonly string[];
 }
 
 export const DEFAULT_RETENTION: RetentionPolicy = { untaggedMs: 7 * 24 * 3_600_000, newest: 5 };
@@ -53,7 +55,8 @@ export async function explainRetention(
     'select name, digest from tags where repository_id = $1 order by name',
     [repository],
   );
-  for (const { name, digest } of tags) keep(digest, { kind: 'tag', tag: name });
+  const passes = passingTags(policy.passingTags ?? []);
+  for (const { name, digest } of tags) if (!passes(name)) keep(digest, { kind: 'tag', tag: name });
   const pins = await db.query<{ digest: OciDigest; reason: string }>(
     'select digest, reason from manifest_pins where repository_id = $1 order by reason',
     [repository],
@@ -78,6 +81,14 @@ export async function explainRetention(
     pushedAt: row.pushed_at,
     reasons: reasons.get(row.digest) ?? [],
   }));
+}
+
+function passingTags(patterns: readonly string[]): (tag: string) => boolean {
+  const rules = patterns.map((pattern) => {
+    const text = pattern.replaceAll(/[.+^$()|[\]{}\\]/g, '\\$&');
+    return new RegExp(`^${text.replaceAll(/\*+/g, '.*').replaceAll('?', '.')}$`);
+  });
+  return (tag) => rules.some((rule) => rule.test(tag));
 }
 
 /** Members of a kept index stay, and what refers to a kept subject; so on down to the last. */

@@ -17,6 +17,7 @@ import { defineRetry } from './commands/retry.ts';
 import { defineRun } from './commands/run.ts';
 import { defineServe } from './commands/serve.ts';
 import { defineShow } from './commands/show.ts';
+import { defineToken } from './commands/token.ts';
 import { defineTemplates } from './commands/templates.ts';
 
 export type Define = (program: Command, context: CommandContext) => void;
@@ -35,6 +36,7 @@ const DEFINITIONS: readonly Define[] = [
   defineRun,
   definePush,
   defineServe,
+  defineToken,
   defineCache,
   defineTemplates,
   defineBasis,

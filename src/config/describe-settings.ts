@@ -16,7 +16,7 @@ export interface SettingInForce {
 
 const SIZES = /(?:Size|\.size)$/;
 const DURATIONS =
-  /^(?:limits\.(?:buildTimeout|maxBuildTimeout|silence)|retention\.(?:builds|mirrors)|git\.timeout)$/;
+  /^(?:limits\.(?:buildTimeout|maxBuildTimeout|silence)|retention\.(?:builds|mirrors|untagged|interval)|git\.timeout|registry\.uploadIdle)$/;
 
 /** Every setting with its value and where that came from; nothing in it is secret. */
 export function describeSettings(loaded: LoadedSettings): SettingInForce[] {

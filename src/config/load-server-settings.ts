@@ -89,7 +89,7 @@ async function complete(
       hint: 'Write it like postgres://user:password@host:5432/kiln, or leave it out for the embedded database.',
     });
   }
-  const { url, username, passwordFile } = parsed.registry;
+  const { passwordFile, ...registry } = parsed.registry;
   const password = await secretFrom(
     'DOCKER_REGISTRY_PASSWORD',
     env['DOCKER_REGISTRY_PASSWORD'],
@@ -110,7 +110,7 @@ async function complete(
       knownHostsFile: parsed.git.knownHostsFile ?? join(home, 'git', 'known_hosts'),
       mirrorDir: join(home, 'git', 'mirrors'),
     },
-    registry: { url, username, password },
+    registry: { ...registry, password },
     cache: { ...parsed.cache, localDir: parsed.cache.localDir ?? join(home, 'cache') },
   };
 }

@@ -80,6 +80,22 @@ export const serverSettingsSchema = z.strictObject({
       mirrors: duration({ min: '1h' })
         .prefault('14d')
         .describe('Mirrors of repositories not used for so long are removed.'),
+      images: z
+        .int()
+        .min(0)
+        .max(10_000)
+        .default(5)
+        .describe('Newest images of each repository that are kept whatever their age.'),
+      untagged: duration({ min: '1h' })
+        .prefault('7d')
+        .describe('How long an image is kept after it was pushed or a tag moved away from it.'),
+      passingTags: z
+        .array(z.string().regex(/^[\w.*?-]{1,128}$/, 'expected a tag with * and ? for any characters'))
+        .default(['build-*', '????????-??????'])
+        .describe('Tags that keep no image by themselves: those that every build sets.'),
+      interval: duration({ min: '1m', max: '7d' })
+        .prefault('1h')
+        .describe('How often the server removes images that nothing keeps, and unfinished uploads.'),
     })
     .prefault({}),
   git: z
@@ -109,6 +125,35 @@ export const serverSettingsSchema = z.strictObject({
         .describe('Registry that images are pushed to; default: the embedded one.'),
       username: z.string().optional().describe('User for it.'),
       passwordFile: z.string().startsWith('/').optional().describe('File with its password.'),
+      access: z
+        .enum(['open', 'token'])
+        .optional()
+        .describe(
+          'Who may use the embedded registry and the API over the network: everybody, or who has a token; default: everybody, on a loopback address only.',
+        ),
+      anonymousPull: z.boolean().default(false).describe('With `access = "token"`: everybody may pull.'),
+      usersFile: z
+        .string()
+        .startsWith('/')
+        .optional()
+        .describe(
+          'Users of the embedded registry, one per line: `NAME HASH SCOPE…` (see `kiln token user`).',
+        ),
+      tokenKeyFile: z
+        .string()
+        .startsWith('/')
+        .optional()
+        .describe(
+          'Key that signs access tokens, for several servers with one database; default: made in `home`.',
+        ),
+      openUploads: z
+        .int()
+        .min(1)
+        .default(5000)
+        .describe('Unfinished uploads to the embedded registry at most, a tenth of them in one repository.'),
+      uploadIdle: duration({ min: '1m', max: '7d' })
+        .prefault('6h')
+        .describe('An unfinished upload that nothing was sent to for so long is removed.'),
     })
     .prefault({}),
   cache: z
@@ -157,7 +202,7 @@ export interface ServerSettings extends Omit<
   readonly database: { readonly url?: Secret; readonly connections: number };
   readonly limits: ServerSettingsFile['limits'] & { readonly concurrentBuilds: number };
   readonly git: ServerSettingsFile['git'] & { readonly knownHostsFile: string; readonly mirrorDir: string };
-  readonly registry: { readonly url?: string; readonly username?: string; readonly password?: Secret };
+  readonly registry: Omit<ServerSettingsFile['registry'], 'passwordFile'> & { readonly password?: Secret };
   readonly cache: ServerSettingsFile['cache'] & { readonly localDir: string };
 }
 

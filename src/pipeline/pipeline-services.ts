@@ -1,5 +1,7 @@
 /** What the pipeline works with; opened by the program around it. */
+import type { OciDigest, RepositoryName } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Failure } from '../base/error.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Database } from '../db/database.ts';
@@ -9,6 +11,13 @@ import type { NixInstallation } from '../nix/nix-installation.ts';
 import type { StoreDatabase } from '../nix/store-database.ts';
 import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import type { GitAccess, SourceCredentials } from '../source/source-context.ts';
+
+export interface LaterPush {
+  readonly buildId: string;
+  readonly repository: RepositoryName;
+  readonly digest: OciDigest;
+  readonly destination: string;
+}
 
 export interface PipelineServices {
   readonly db: Database;
@@ -37,6 +46,8 @@ export interface PipelineServices {
     destination: string,
     signal: AbortSignal,
   ) => Promise<number>;
+  /** Remembers a push that failed; it is tried again later, by itself. */
+  readonly pushLater: (push: LaterPush, failure: Failure) => Promise<void>;
   /** Secrets given with a request; they live in memory only. */
   readonly credentialsOf: (buildId: string) => SourceCredentials;
   /** Nix settings that name the binary caches to ask besides Nix's own, for builds of that worker (default: this machine's). */

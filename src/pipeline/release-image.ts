@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { OciDigest, RepositoryName, StorePath } from '../base/brand.ts';
 import { canonicalJson, type Json } from '../base/canonical-json.ts';
+import { describeFailure, isKilnError } from '../base/error.ts';
 import { formatBytes } from '../base/units.ts';
 import type { BuildContext } from '../build/attempt-context.ts';
 import type { BuildFacts, BuildRecord } from '../build/build-record.ts';
@@ -30,7 +31,7 @@ export interface ReleaseInput {
  * Runs the steps `image`, `push` and `complete`. The tags move only after the image started; when it does not, they
  * still name the image before.
  * @returns `facts`, with the image
- * @throws KilnError image-failed, image-does-not-start, and of a registry that was asked for by name registry-failed, unreachable, unauthorized
+ * @throws KilnError image-failed, image-does-not-start, and of a registry that was asked for by name and cannot take it later either unauthorized, forbidden …
  */
 export async function releaseImage(
   services: PipelineServices,
@@ -148,7 +149,8 @@ class Release {
     const elsewhere: string[] = [];
     const warnings: string[] = [];
     let travelled = 0;
-    for (const destination of [...this.#release.push, ...configured]) {
+    const destinations = [...this.#release.push, ...configured];
+    for (const [at, destination] of destinations.entries()) {
       this.#activity('push', `pushing to ${destination}`);
       try {
         travelled += await this.#services.pushImage(
@@ -159,22 +161,45 @@ class Release {
         );
         elsewhere.push(destination);
       } catch (error) {
-        // The image is safe in the embedded registry: a configured registry that fails is a warning, one asked for by name an error.
-        if (this.#release.push.includes(destination) || this.#context.signal.aborted) throw error;
-        const message = error instanceof Error ? error.message : String(error);
-        const warning = `${destination} did not take the image (${message}); it is kept in the embedded registry`;
-        this.#context.log(`warning: ${warning}`);
-        warnings.push(warning);
+        const wanted = this.#release.push.includes(destination);
         // What the registry refuses for one tag it refuses for the next.
-        break;
+        const refused = wanted ? [destination] : destinations.slice(at);
+        warnings.push(await this.#pushLater(image, refused, wanted, error));
+        if (!wanted) break;
       }
     }
     handle.detail(
-      elsewhere.length === 0
-        ? [reference, ...warnings].join('; ')
-        : `${reference}, ${elsewhere.join(', ')} (${formatBytes(travelled)})`,
+      [
+        elsewhere.length === 0
+          ? reference
+          : `${reference}, ${elsewhere.join(', ')} (${formatBytes(travelled)})`,
+        ...warnings,
+      ].join('; '),
     );
     return { reference, tags, elsewhere, warnings };
+  }
+
+  /**
+   * The image is safe in the embedded registry, so a push that failed is tried again later. What was asked for by name and
+   * cannot succeed by waiting (a wrong name, no permission) stays an error.
+   */
+  async #pushLater(
+    image: ReleasedImage,
+    destinations: readonly string[],
+    wanted: boolean,
+    error: unknown,
+  ): Promise<string> {
+    const failure = describeFailure(error);
+    const temporary = isKilnError(error) && error.retry === 'backoff';
+    if (this.#context.signal.aborted || failure.code === 'bug' || (wanted && !temporary)) throw error;
+    const { repository } = this.#input;
+    for (const destination of destinations) {
+      const push = { buildId: this.#build.id, repository, digest: image.digest, destination };
+      await this.#services.pushLater(push, failure);
+    }
+    const warning = `${destinations.join(', ')} did not take the image (${failure.message}); it is kept in the embedded registry and pushed later`;
+    this.#context.log(`warning: ${warning}`);
+    return warning;
   }
 
   async #programFacts(): Promise<{ readonly pname?: string; readonly mainProgram?: string }> {

@@ -10,6 +10,8 @@ export interface RegistryContext {
   /** Take manifests that name what is not here. */
   readonly sparse: boolean;
   readonly speedLimit: SpeedLimit;
+  /** Bytes of one blob. */
+  readonly maxUploadSize: number;
 }
 
 export interface RegistryCall {

@@ -23,6 +23,8 @@ export interface RegistryOptions {
   /** Take manifests that name blobs or manifests which are not here. Default: refuse them with MANIFEST_BLOB_UNKNOWN. */
   readonly sparseManifests?: boolean;
   readonly speedLimit?: SpeedLimit;
+  /** Bytes of one blob at most. Default: what the disk takes. */
+  readonly maxUploadSize?: number;
 }
 
 /** Adds the routes. */
@@ -32,6 +34,7 @@ export function serveRegistry(app: FastifyInstance, options: RegistryOptions): v
     catalog: options.catalog,
     sparse: options.sparseManifests ?? false,
     speedLimit: options.speedLimit ?? DEFAULT_SPEED_LIMIT,
+    maxUploadSize: options.maxUploadSize ?? Number.POSITIVE_INFINITY,
   };
   void app.register((scope, _options, done) => {
     leaveBodiesRaw(scope);

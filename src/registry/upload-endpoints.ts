@@ -90,6 +90,7 @@ async function append(call: RepositoryCall, upload: BlobUpload): Promise<number>
   try {
     return await context.catalog.blobs.append(upload.id, receiveBytes(request.raw, context.speedLimit), {
       algorithm: upload.algorithm,
+      maxSize: context.maxUploadSize,
       ...(range === undefined || length === 0 ? {} : { at: range.start }),
       ...(expected === undefined ? {} : { length: expected }),
     });
@@ -98,7 +99,8 @@ async function append(call: RepositoryCall, upload: BlobUpload): Promise<number>
       const size = Number(error.fields['size'] ?? 0);
       call.reply.headers(progressHeaders(call, upload.id, size));
     }
-    if (isKilnError(error) && error.fields['reason'] === 'length') throw withOciCode(error, 'SIZE_INVALID');
+    if (isKilnError(error) && (error.code === 'too-large' || error.fields['reason'] === 'length'))
+      throw withOciCode(error, 'SIZE_INVALID');
     throw withOciCode(
       error,
       isKilnError(error) && error.code === 'not-found' ? 'BLOB_UPLOAD_UNKNOWN' : 'BLOB_UPLOAD_INVALID',

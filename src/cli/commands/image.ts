@@ -9,6 +9,8 @@ import { table } from '../terminal.ts';
 interface ImageFlags {
   readonly json?: boolean;
   readonly delete?: boolean;
+  readonly pin?: boolean;
+  readonly unpin?: boolean;
 }
 
 export function defineImage(program: Command, context: CommandContext): void {
@@ -20,9 +22,15 @@ export function defineImage(program: Command, context: CommandContext): void {
     )
     .argument('<reference>', 'NAME, NAME:TAG or NAME@sha256:…')
     .option('--delete', 'delete the image; its store paths may then be collected')
+    .option('--pin', 'keep the image whatever happens to its tags')
+    .option('--unpin', 'keep it no longer than its tags and age do')
     .option('--json', 'one JSON document on stdout')
     .action(async (reference: string, flags: ImageFlags) => {
       await using kiln = await connect(context);
+      if (flags.pin === true || flags.unpin === true) {
+        await kiln.registry.pinImage(reference, flags.pin === true);
+        return context.out.write(`${flags.pin === true ? 'pinned' : 'unpinned'} ${reference}\n`);
+      }
       if (flags.delete === true) {
         await kiln.deleteImage(reference);
         return context.out.write(`deleted ${reference}\n`);

@@ -4,6 +4,7 @@ import { formatDuration } from '../../base/units.ts';
 import { printJson, type CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { printBuildResult } from '../print-build.ts';
+import { describePush } from '../print-kept.ts';
 import { table } from '../terminal.ts';
 
 export function defineShow(program: Command, context: CommandContext): void {
@@ -16,7 +17,8 @@ export function defineShow(program: Command, context: CommandContext): void {
     .action(async (id: string, flags: { readonly json?: boolean }) => {
       await using kiln = await connect(context);
       const build = await kiln.getBuild(id);
-      if (flags.json === true) return printJson(context, build);
+      const pushes = await kiln.registry.listPushes(id);
+      if (flags.json === true) return printJson(context, { ...build, pushes });
       const { style } = context.out;
       const { kind, url, commit, branch } = build.source;
       context.out.write(
@@ -30,6 +32,7 @@ export function defineShow(program: Command, context: CommandContext): void {
         step.detail ?? '',
       ]);
       context.out.write(`${table(rows, [2]).join('\n')}\n`);
+      for (const push of pushes) context.out.write(`\n${describePush(push)}\n`);
       if (build.status === 'success' || build.reason !== undefined) printBuildResult(context, build);
     });
 }
