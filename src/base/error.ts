@@ -120,7 +120,10 @@ export interface Failure {
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
-/** Describes anything thrown; what is not a {@link KilnError} is reported as a bug, with its stack as `where`. */
+export const DISK_FULL_HINT =
+  'Free space, e.g. with `kiln cache gc`, and try again; nothing that was finished is lost.';
+
+/** Describes anything thrown. A full disk can strike anywhere; other errors that are no {@link KilnError} are bugs, with their stack as `where`. */
 export function describeFailure(error: unknown): Failure {
   if (isKilnError(error)) {
     return {
@@ -129,6 +132,15 @@ export function describeFailure(error: unknown): Failure {
       ...(error.where === undefined ? {} : { where: error.where }),
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       ...(Object.keys(error.fields).length === 0 ? {} : { fields: error.fields }),
+    };
+  }
+  const code = systemErrorCode(error);
+  if (error instanceof Error && (code === 'ENOSPC' || code === 'EDQUOT')) {
+    return {
+      code: 'disk-full',
+      message: code === 'ENOSPC' ? 'The disk is full' : 'The disk quota is used up',
+      where: 'path' in error && typeof error.path === 'string' ? error.path : error.message,
+      hint: DISK_FULL_HINT,
     };
   }
   if (error instanceof Error) {

@@ -1,7 +1,7 @@
 /** One attempt of a build from its claim to its end, whatever happens in between. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
-import { KilnError, describeFailure, isKilnError, type Failure } from '../base/error.ts';
+import { ERRORS, KilnError, describeFailure, isKilnError, type Failure } from '../base/error.ts';
 import type { Database } from '../db/database.ts';
 import { withProcessMark } from '../process/process-mark.ts';
 import type { BuildContext, ExecuteBuild } from './attempt-context.ts';
@@ -113,7 +113,8 @@ function decideEnd(cause: unknown, machineFailures: number, backoffMs: readonly 
   }
   const reason = describeFailure(cause);
   if (reason.code === 'cancelled') return { attempt: 'cancelled', build: 'cancelled', reason };
-  if (!isKilnError(cause) || cause.retry !== 'backoff') return { attempt: 'failed', build: 'failed', reason };
+  if (reason.code === 'bug' || ERRORS[reason.code].retry !== 'backoff')
+    return { attempt: 'failed', build: 'failed', reason };
   const delayMs = backoffMs[machineFailures];
   // The machine's reasons are no verdict on the build, also when there are no more attempts.
   if (delayMs === undefined)

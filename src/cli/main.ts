@@ -1,7 +1,7 @@
 /** The `kiln` program: reads the command line, runs one command, turns errors into messages and exit codes. */
 import { enableCompileCache } from 'node:module';
 import { CommanderError } from 'commander';
-import { describeFailure, isKilnError } from '../base/error.ts';
+import { describeFailure, ERRORS } from '../base/error.ts';
 import { redact } from '../base/secret.ts';
 import type { CommandContext } from './command-context.ts';
 import { createProgram } from './create-program.ts';
@@ -57,5 +57,5 @@ function report(context: CommandContext, args: readonly string[], error: unknown
   if (args.includes('--json')) context.out.write(`${JSON.stringify({ error: shown }, null, 2)}\n`);
   printFailure(context.err, shown);
   if (context.signal.aborted) return EXIT_INTERRUPTED;
-  return isKilnError(error) ? error.exitCode : EXIT_BUG;
+  return failure.code === 'bug' ? EXIT_BUG : ERRORS[failure.code].exit;
 }

@@ -1,7 +1,9 @@
 /** PostgreSQL in this process (PGlite), its data in a directory that one process at a time may use. */
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PGlite, Results, Transaction } from '@electric-sql/pglite';
 import { KilnError } from '../base/error.ts';
+import { formatBytes } from '../base/units.ts';
 import { checkChannel } from './channel-name.ts';
 import { parseBigint, parseBytea, parseNumeric, TYPE } from './column-values.ts';
 import type { Database, Queryable, Row } from './database.ts';
@@ -23,6 +25,8 @@ export interface EmbeddedOptions extends LockOptions {
  * checkpoint takes 4 ms). Without vacuuming the rows of running logs, written again and again, are never reclaimed.
  */
 const MAINTENANCE_MS = 20_000;
+/** A new database and one segment of its log. */
+const NEEDED_BYTES = 64 * 2 ** 20;
 /** Row versions; a vacuum of that many takes about 0.2 s. */
 const DEAD_ROWS = 2000;
 
@@ -118,9 +122,20 @@ async function startEngine(data: string): Promise<PGlite> {
       parsers: { [TYPE.int8]: parseBigint, [TYPE.numeric]: parseNumeric, [TYPE.bytea]: parseBytea },
     });
   } catch (error) {
+    const free = await statfs(data).then(
+      (disk) => disk.bavail * disk.bsize,
+      () => Infinity,
+    );
+    if (free < NEEDED_BYTES) {
+      throw new KilnError('disk-full', 'The disk has no room for the database', {
+        where: `${data}: ${formatBytes(free)} free, ${formatBytes(NEEDED_BYTES)} needed`,
+        hint: 'Free space there, or set KILN_HOME to a folder on another disk.',
+        cause: error,
+      });
+    }
     throw new KilnError('corrupt', 'The embedded database does not start', {
       where: data,
-      hint: 'Check that the disk is not full and the folder is writable. If the data is damaged, restore it from a backup or move the folder away to begin anew.',
+      hint: 'Check that the folder is writable. If the data is damaged, restore it from a backup or move the folder away to begin anew.',
       cause: error,
     });
   }

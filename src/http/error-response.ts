@@ -1,6 +1,6 @@
 /** From a thrown value to a status and a JSON body. */
 import type { FastifyError } from 'fastify';
-import { describeFailure, type Failure, isKilnError } from '../base/error.ts';
+import { describeFailure, ERRORS, type Failure, isKilnError } from '../base/error.ts';
 
 export interface ErrorResponse {
   readonly status: number;
@@ -21,6 +21,9 @@ export function errorResponse(error: unknown): ErrorResponse {
   if (status !== undefined && error instanceof Error) {
     return { status, headers: {}, body: { error: { code: 'invalid-input', message: error.message } } };
   }
+  const failure = describeFailure(error);
+  if (failure.code !== 'bug')
+    return { status: ERRORS[failure.code].status, headers: {}, body: { error: failure } };
   return {
     status: 500,
     headers: {},

@@ -1,5 +1,5 @@
 /** Failures of Nix itself: its store, its daemon, the disk below it. Pure. */
-import { KilnError } from '../base/error.ts';
+import { DISK_FULL_HINT, KilnError } from '../base/error.ts';
 
 interface Ended {
   readonly exitCode: number;
@@ -24,7 +24,7 @@ export function machineFailure(text: string): KilnError | undefined {
   if (/No space left on device|disk is full|database or disk is full|Disk quota exceeded/i.test(text)) {
     return new KilnError('disk-full', 'The disk is full', {
       where,
-      hint: 'Free space, e.g. with `kiln cache gc`, and try again; nothing that was finished is lost.',
+      hint: DISK_FULL_HINT,
     });
   }
   if (/cannot connect to socket|Nix daemon disconnected|unexpected end-of-file/.test(text)) {
