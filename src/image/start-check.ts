@@ -7,7 +7,8 @@ import { KilnError } from '../base/error.ts';
 import { createBundle } from '../runtime/container-bundle.ts';
 import { openGateway, type Gateway } from '../runtime/gateway.ts';
 import { runContainer, type Container, type OciRuntime } from '../runtime/oci-runtime.ts';
-import { probeHttp, probeTcp, type ProbeAnswer } from '../runtime/probe.ts';
+import { listeningPorts } from '../runtime/listening-ports.ts';
+import { probeHttp, type ProbeAnswer } from '../runtime/probe.ts';
 import type { BundleContent } from '../runtime/container-bundle.ts';
 import type { ContainerProcess } from '../runtime/runtime-spec.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
@@ -124,28 +125,68 @@ async function judge(container: Container, input: StartCheckInput, directory: st
       case 'alive':
         return await Promise.race([
           ended,
+          waitForPort(container, undefined, ALIVE_MS, stop.signal),
           clock(ALIVE_MS).then(() => ({ passed: true, detail: `still running after ${ALIVE_MS} ms` })),
         ]);
-      case 'http':
       case 'tcp':
-        return await Promise.race([ended, probeUntil(container, input, directory, stop.signal)]);
+        return await Promise.race([
+          ended,
+          waitForPort(container, input.expectation.port, input.timeoutMs, stop.signal),
+        ]);
+      case 'http':
+        return await Promise.race([
+          ended,
+          probeUntil(container, input, input.expectation, directory, stop.signal),
+        ]);
     }
   } finally {
     stop.abort();
   }
 }
 
+/** Passes as soon as the program listens, on `port` or, without one, on any: the kernel answers for it from then on. */
+async function waitForPort(
+  container: Container,
+  port: number | undefined,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const started = performance.now();
+  const elapsed = (): number => Math.round(performance.now() - started);
+  const pid = await container.pid;
+  if (pid === undefined) return await nothing();
+  let open: number[] = [];
+  while (!signal.aborted && elapsed() < timeoutMs) {
+    open = await listeningPorts(pid);
+    const found = port === undefined ? open[0] : open.find((candidate) => candidate === port);
+    if (found !== undefined)
+      return { passed: true, detail: `listens on port ${found} after ${elapsed()} ms` };
+    await sleep(POLL_MS);
+  }
+  if (port === undefined) return await nothing();
+  const instead = open.length === 0 ? '' : `; it listens on ${open.join(', ')}`;
+  return {
+    passed: false,
+    detail: `nothing listens on port ${port} within ${Math.round(timeoutMs / 1000)} s${instead}`,
+  };
+}
+
+/** Leaves the verdict to the other sides of a race. */
+function nothing(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
 async function probeUntil(
   container: Container,
   input: StartCheckInput,
+  expectation: Extract<StartExpectation, { kind: 'http' }>,
   directory: string,
   signal: AbortSignal,
 ): Promise<Verdict> {
   const started = performance.now();
-  const { expectation } = input;
-  if (expectation.kind !== 'http' && expectation.kind !== 'tcp') throw new Error('nothing to probe');
   const pid = await container.pid;
-  if (pid === undefined) return await new Promise(() => undefined); // it has ended: the other side of the race tells
+  if (pid === undefined) return await nothing(); // it has ended: the other side of the race tells
+  // The gateway costs a process; it is opened while the program starts.
   let gateway: Gateway;
   try {
     gateway = await openGateway(pid, expectation.port, directory);
@@ -156,18 +197,14 @@ async function probeUntil(
   await using _gateway = gateway;
   let answer: ProbeAnswer = { ok: false, detail: 'not asked yet' };
   while (!signal.aborted && performance.now() - started < input.timeoutMs) {
-    answer =
-      expectation.kind === 'http'
-        ? await probeHttp(gateway.socketFile, expectation.path)
-        : await probeTcp(gateway.socketFile);
+    answer = await probeHttp(gateway.socketFile, expectation.path);
     if (answer.ok) {
       return { passed: true, detail: `${answer.detail} after ${Math.round(performance.now() - started)} ms` };
     }
     await sleep(POLL_MS);
   }
-  const what = expectation.kind === 'http' ? `GET ${expectation.path} on port` : 'connection to port';
   return {
     passed: false,
-    detail: `${what} ${expectation.port}: ${answer.detail} within ${Math.round(input.timeoutMs / 1000)} s`,
+    detail: `GET ${expectation.path} on port ${expectation.port}: ${answer.detail} within ${Math.round(input.timeoutMs / 1000)} s`,
   };
 }

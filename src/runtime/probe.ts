@@ -1,6 +1,5 @@
 /** Asks a program behind a gateway whether it answers. */
 import { request } from 'node:http';
-import { connect } from 'node:net';
 
 export interface ProbeAnswer {
   readonly ok: boolean;
@@ -24,22 +23,5 @@ export function probeHttp(socketPath: string, path: string): Promise<ProbeAnswer
     outgoing.setTimeout(ATTEMPT_MS, () => outgoing.destroy(new Error('no answer within 5 s')));
     outgoing.on('error', (error) => resolve({ ok: false, detail: error.message }));
     outgoing.end();
-  });
-}
-
-/** One connection. The gateway always accepts, so a refusal shows as an end within a moment; silence is acceptance. */
-export function probeTcp(socketPath: string, settleMs = 100): Promise<ProbeAnswer> {
-  return new Promise((resolve) => {
-    const socket = connect({ path: socketPath });
-    const settle = (answer: ProbeAnswer): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(answer);
-    };
-    const timer = setTimeout(() => settle({ ok: true, detail: 'accepted' }), settleMs);
-    socket.on('data', () => settle({ ok: true, detail: 'accepted' }));
-    socket.on('error', (error) => settle({ ok: false, detail: error.message }));
-    socket.on('end', () => settle({ ok: false, detail: 'connection refused' }));
-    socket.on('close', () => settle({ ok: false, detail: 'connection refused' }));
   });
 }

@@ -7,7 +7,7 @@ import { runContainer, type OciRuntime } from './oci-runtime.ts';
 import { runtimeSpec } from './runtime-spec.ts';
 
 /** Why a runtime cannot be used; undefined when it can. */
-export async function tryRuntime(runtime: OciRuntime, signal?: AbortSignal): Promise<string | undefined> {
+async function tryRuntime(runtime: OciRuntime, signal?: AbortSignal): Promise<string | undefined> {
   const directory = await mkdtemp(join(tmpdir(), 'kiln-runtime-'));
   try {
     const program = {
