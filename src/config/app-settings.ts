@@ -4,6 +4,15 @@ import { durationText } from './setting-values.ts';
 
 const environment = z.record(z.string(), z.string());
 
+/** `*` and `?` stay within a name, `**` crosses folders. */
+const filePattern = z
+  .string()
+  .min(1)
+  .max(1024)
+  .refine((pattern) => !pattern.split('/').some((part) => part === '..' || part === '.'), {
+    error: 'must not hold "." or ".." as a name',
+  });
+
 /** Unknown keys are errors everywhere below (`strictObject`). Every description goes into the reference page. */
 export const appSettingsSchema = z.strictObject({
   build: z
@@ -40,6 +49,23 @@ export const appSettingsSchema = z.strictObject({
         .optional()
         .describe('Directories that the user may write to.'),
       files: environment.optional().describe('Extra files: absolute path → content.'),
+      base: z
+        .string()
+        .min(1)
+        .max(512)
+        .optional()
+        .describe('Image that lies below, `HOST/NAME:TAG` or `…@sha256:…`; its layers stay as they are.'),
+      mtime: z
+        .record(filePattern, z.number().int().min(0).max(8_589_934_591))
+        .optional()
+        .describe(
+          'Modification times: file pattern → seconds since 1970. `share/www/**` is meant in the outputs of the build.',
+        ),
+      modes: z
+        .record(filePattern, z.string().regex(/^[0-7]{3,4}$/, 'must be an octal mode such as "0750"'))
+        .optional()
+        .describe('File modes: file pattern → octal mode such as `0750`.'),
+      shell: z.boolean().optional().describe('Link `/bin/sh` where the closure has a shell; default: true.'),
     })
     .optional(),
   health: z

@@ -12,6 +12,7 @@ import { OCI_CONFIG, OCI_LAYER_TAR, OCI_MANIFEST } from '../oci/media-types.ts';
 import type { PathHistory } from '../oci/volatility.ts';
 import type { Closure } from '../store/closure.ts';
 import { findEntryPoint, type ProgramFacts } from './entry-point.ts';
+import { checkModes, storeAttributes, withAttributes } from './file-attributes.ts';
 import type { Finding } from './finding.ts';
 import { hashLayers, type HashProgress } from './hash-layers.ts';
 import { imageConfigFrom, rfc3339, runConfigFrom } from './image-config-from.ts';
@@ -101,7 +102,8 @@ export async function buildImage(request: ImageRequest, context: ImageContext = 
   });
   const root = rootFor(request, user, location);
   const plan = planFor(request);
-  const recipes = [...storeRecipes(request.closure, plan), recipe(root.entries)];
+  const rootEntries = withAttributes(settings, root.entries);
+  const recipes = [...storeRecipes(request, plan), recipe(rootEntries)];
   const hashed = await hashWith(recipes, request, context, location);
   const run = runConfigFrom({
     roots: request.closure.roots,
@@ -115,13 +117,14 @@ export async function buildImage(request: ImageRequest, context: ImageContext = 
   });
   const findings = preflight({
     closure: request.closure,
-    rootEntries: root.entries,
+    rootEntries,
     config: run,
     system: request.system,
     layerCount: recipes.length + (request.base?.layers.length ?? 0),
     onBase: request.base !== undefined,
     physicalRoot: location.physicalRoot,
   });
+  findings.push(...checkModes(settings));
   const { layers, reused, hashedBytes } = hashed;
   return { ...assemble(request, run, layers), layers, plan, findings, reusedLayers: reused, hashedBytes };
 }
@@ -167,6 +170,7 @@ function rootFor(request: ImageRequest, user: ImageUser, location: StoreLocation
     ...(request.caBundle === undefined ? {} : { caBundle: request.caBundle }),
     physicalRoot: location.physicalRoot,
     onBase: base !== undefined,
+    shell: settings.shell ?? true,
   });
 }
 
@@ -189,15 +193,25 @@ function planFor(request: ImageRequest): LayerPlan {
   return planLayers(request.closure, { budget, existing, history: request.history ?? [] });
 }
 
-function storeRecipes(closure: Closure, plan: LayerPlan): LayerRecipe[] {
+function storeRecipes({ closure, settings = {} }: ImageRequest, plan: LayerPlan): LayerRecipe[] {
   const infos = new Map(closure.paths.map((info) => [info.path, info]));
+  const exceptions = storeAttributes(settings, closure);
   return plan.layers.map((paths) =>
     recipe(
       paths.flatMap((path) => {
         const info = infos.get(path);
-        return info === undefined
-          ? []
-          : [{ type: 'store-path', path, narHash: info.narHash, narSize: info.narSize } as const];
+        if (info === undefined) return [];
+        const { narHash, narSize } = info;
+        const attributes = exceptions.get(path);
+        return [
+          {
+            type: 'store-path',
+            path,
+            narHash,
+            narSize,
+            ...(attributes === undefined ? {} : { attributes }),
+          } as const,
+        ];
       }),
     ),
   );

@@ -11,4 +11,5 @@ export interface Finding {
 
 export type FindingCode =
   | 'entry-point-missing' | 'not-executable' | 'not-a-program' | 'wrong-architecture' | 'interpreter-missing' | 'library-missing'
-  | 'dangling-reference' | 'user-not-numeric' | 'working-directory-missing' | 'certificates-missing' | 'too-many-layers'; // prettier-ignore
+  | 'dangling-reference' | 'user-not-numeric' | 'working-directory-missing' | 'certificates-missing' | 'too-many-layers'
+  | 'set-user-id'; // prettier-ignore

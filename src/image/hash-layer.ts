@@ -13,7 +13,8 @@ import {
   type TarEntry,
   writeTarHeader,
 } from '../oci/tar-header.ts';
-import { changedFile, fsPath, type StoreLocation, treeEntry, walkStorePath } from './walk-store-path.ts';
+import { changedFile, fsPath, type StoreLocation, walkStorePath } from './walk-store-path.ts';
+import { treeEntries } from './tree-entry.ts';
 
 /** Large enough that system calls do not count, small enough for the processor's cache. */
 const BUFFER_SIZE = 512 * 1024;
@@ -44,8 +45,9 @@ export function hashLayer(
       sink.bytes(part.content);
       continue;
     }
+    const entryOf = treeEntries(part.entry, recipe.mtime);
     for (const node of walkStorePath(part.entry.path, location)) {
-      sink.header(treeEntry(node, recipe.mtime));
+      sink.header(entryOf(node));
       if (node.kind === 'file') sink.file(location.physicalRoot, node.name, node.size);
     }
   }

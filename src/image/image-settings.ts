@@ -3,7 +3,7 @@ import type { AppSettings } from '../config/app-settings.ts';
 
 export type ImageSettings = NonNullable<AppSettings['image']>;
 
-/** Later ones win; variables, labels and files are merged by name, lists are replaced. */
+/** Later ones win; tables (variables, labels, files, times, modes) are merged by name, lists are replaced. */
 export function mergeImageSettings(...layers: readonly (ImageSettings | undefined)[]): ImageSettings {
   let merged: ImageSettings = {};
   for (const layer of layers) {
@@ -14,11 +14,15 @@ export function mergeImageSettings(...layers: readonly (ImageSettings | undefine
       ...joined('env', merged, layer),
       ...joined('labels', merged, layer),
       ...joined('files', merged, layer),
+      ...joined('mtime', merged, layer),
+      ...joined('modes', merged, layer),
     };
   }
   return merged;
 }
 
-function joined(key: 'env' | 'labels' | 'files', a: ImageSettings, b: ImageSettings): Partial<ImageSettings> {
+type Table = 'env' | 'labels' | 'files' | 'mtime' | 'modes';
+
+function joined(key: Table, a: ImageSettings, b: ImageSettings): Partial<ImageSettings> {
   return a[key] === undefined && b[key] === undefined ? {} : { [key]: { ...a[key], ...b[key] } };
 }

@@ -10,7 +10,11 @@ export function layerKey(recipe: LayerRecipe): string {
 }
 
 function entryKey(entry: StoreEntry | LiteralEntry): [string, string, Json] {
-  if (entry.type === 'store-path') return ['store-path', entry.path, entry.narHash];
+  if (entry.type === 'store-path') {
+    const { path, narHash, attributes = [] } = entry;
+    const exceptions = attributes.map(({ pattern, mtime, mode }) => ({ pattern, mtime, mode }));
+    return ['store-path', path, exceptions.length === 0 ? narHash : { narHash, exceptions }];
+  }
   const { type, path, ...rest } = entry;
   return [type, path, rest];
 }

@@ -1,5 +1,5 @@
 /** Offset table of a layer: which part of the recipe gives which bytes of the tar. */
-import type { LayerRecipe } from '../oci/layer-recipe.ts';
+import type { LayerRecipe, StoreEntry } from '../oci/layer-recipe.ts';
 import { recipeParts } from '../oci/recipe-parts.ts';
 import { paddedSize, TAR_TRAILER, type TarEntry, tarHeaderLength } from '../oci/tar-header.ts';
 import { TreeLayout } from './tree-layout.ts';
@@ -27,15 +27,15 @@ export class TreeCache {
   }
 
   /** @throws KilnError store-path-missing, store-path-changed */
-  get(storePath: string, mtime: number, location: StoreLocation): TreeLayout {
-    const key = `${storePath} ${mtime}`;
+  get(entry: StoreEntry, mtime: number, location: StoreLocation): TreeLayout {
+    const key = `${entry.path} ${mtime} ${JSON.stringify(entry.attributes ?? [])}`;
     const known = this.#trees.get(key);
     if (known !== undefined) {
       this.#trees.delete(key);
       this.#trees.set(key, known);
       return known;
     }
-    const tree = new TreeLayout(storePath, mtime, location);
+    const tree = new TreeLayout(key, entry, mtime, location);
     this.#trees.set(key, tree);
     this.#used += tree.memory;
     for (const [oldest, old] of this.#trees) {
@@ -48,8 +48,7 @@ export class TreeCache {
 
   /** Drops a tree, so that the next reader looks at the store again. */
   forget(tree: TreeLayout): void {
-    const key = `${tree.storePath} ${tree.mtime}`;
-    if (this.#trees.delete(key)) this.#used -= tree.memory;
+    if (this.#trees.delete(tree.key)) this.#used -= tree.memory;
   }
 }
 
@@ -59,7 +58,7 @@ export function layerLayout(recipe: LayerRecipe, location: StoreLocation, cache:
   let offset = 0;
   for (const part of recipeParts(recipe)) {
     if (part.type === 'store-path') {
-      const tree = cache.get(part.entry.path, recipe.mtime, location);
+      const tree = cache.get(part.entry, recipe.mtime, location);
       pieces.push({ offset, length: tree.length, tree });
       offset += tree.length;
     } else {

@@ -20,6 +20,8 @@ export interface RootFilesystemInput {
   readonly physicalRoot: string;
   /** On top of another image: only what the settings ask for, so that its own files stay. */
   readonly onBase: boolean;
+  /** Link `/bin/sh` where the closure has a shell. */
+  readonly shell: boolean;
 }
 
 export interface RootFilesystem {
@@ -83,7 +85,7 @@ function addFromClosure(found: EntrySet, input: RootFilesystemInput): Record<str
   const link = (path: string, target: string | undefined): void => {
     if (target !== undefined) found.link(path, target);
   };
-  link('/bin/sh', probe('bin/sh', [/^bash/, /^dash/, /^busybox/]));
+  if (input.shell) link('/bin/sh', probe('bin/sh', [/^bash/, /^dash/, /^busybox/]));
   link('/usr/bin/env', probe('bin/env', [/^coreutils/, /^uutils/, /^busybox/]));
   const certificates = certificateFile(input, probe);
   if (certificates !== undefined) {

@@ -1,13 +1,14 @@
 /** Where each file of a store path lies in the tar, in typed arrays: about 50 bytes per file. */
 import type { TarEntry } from '../oci/tar-header.ts';
+import type { StoreEntry } from '../oci/layer-recipe.ts';
 import { paddedSize, tarHeaderLength } from '../oci/tar-header.ts';
 import { lstatIfThere } from './lstat-if-there.ts';
+import { type EntryOf, treeEntries } from './tree-entry.ts';
 import {
   changedFile,
   fsPath,
   missingPath,
   type StoreLocation,
-  treeEntry,
   type TreeNode,
   walkStorePath,
 } from './walk-store-path.ts';
@@ -18,8 +19,9 @@ const DIRECTORY = 2;
 const LINK = 3;
 
 export class TreeLayout {
+  /** By which a cache finds it. */
+  readonly key: string;
   readonly storePath: string;
-  readonly mtime: number;
   /** Bytes of all entries. */
   readonly length: number;
   readonly count: number;
@@ -31,16 +33,18 @@ export class TreeLayout {
   readonly #nameStarts: Uint32Array;
   /** Last part of each name; a link's is followed by a zero byte and its target. */
   readonly #names: Buffer;
+  readonly #entryOf: EntryOf;
   #checkedAt: number;
   #prefixOf = -1;
   #prefix = '';
 
   /** Walks the tree. @throws KilnError store-path-missing, store-path-changed */
-  constructor(storePath: string, mtime: number, location: StoreLocation) {
-    this.storePath = storePath;
-    this.mtime = mtime;
+  constructor(key: string, entry: StoreEntry, mtime: number, location: StoreLocation) {
+    this.key = key;
+    this.storePath = entry.path;
+    this.#entryOf = treeEntries(entry, mtime);
     this.#checkedAt = performance.now();
-    const rows = collect(storePath, mtime, location);
+    const rows = collect(entry.path, this.#entryOf, location);
     this.length = rows.offsets.at(-1) ?? 0;
     this.count = rows.kinds.length;
     this.#kinds = Uint8Array.from(rows.kinds);
@@ -89,7 +93,7 @@ export class TreeLayout {
       executable: kind === PROGRAM,
       size: this.#sizes[index] ?? 0,
     };
-    return treeEntry(node, this.mtime);
+    return this.#entryOf(node);
   }
 
   /**
@@ -140,7 +144,7 @@ interface Rows {
   readonly names: string[];
 }
 
-function collect(storePath: string, mtime: number, location: StoreLocation): Rows {
+function collect(storePath: string, entryOf: EntryOf, location: StoreLocation): Rows {
   const rows: Rows = { kinds: [], parents: [], sizes: [], offsets: [0], nameStarts: [0], names: [] };
   const open: { readonly length: number; readonly index: number }[] = [];
   let offset = 0;
@@ -158,7 +162,7 @@ function collect(storePath: string, mtime: number, location: StoreLocation): Row
     rows.kinds.push(kindOf(node));
     rows.parents.push(parent?.index ?? -1);
     rows.sizes.push(node.size);
-    offset += tarHeaderLength(treeEntry(node, mtime)) + paddedSize(node.size);
+    offset += tarHeaderLength(entryOf(node)) + paddedSize(node.size);
     rows.offsets.push(offset);
     used += text.length;
     rows.nameStarts.push(used);

@@ -37,21 +37,6 @@ export function fsPath(bytes: string): PathLike {
   return /^[\x01-\x7f]*$/.test(bytes) ? bytes : Buffer.from(bytes, 'latin1');
 }
 
-/** Header fields of a node: modes follow from the NAR's executable bit, never from the machine. */
-export function treeEntry(node: Omit<TreeNode, 'parentLength'>, mtime: number): TarEntry {
-  const mode = node.kind === 'symlink' ? 0o777 : node.kind === 'directory' || node.executable ? 0o555 : 0o444;
-  return {
-    kind: node.kind,
-    name: node.name,
-    target: node.target,
-    mode,
-    uid: 0,
-    gid: 0,
-    size: node.size,
-    mtime,
-  };
-}
-
 /**
  * Yields the nodes of `storePath`, parents before children, sorted by the bytes of their archive names. Synchronous: run it
  * in a worker. @throws KilnError store-path-missing, store-path-changed

@@ -10,9 +10,20 @@ export interface StoreEntry {
   readonly path: StorePath;
   readonly narHash: NarHash;
   readonly narSize: number;
+  /** Exceptions from the profile's times and modes. The last pattern that matches wins, for each of the two. */
+  readonly attributes?: readonly FileAttributes[];
 }
 
-/** A file, directory or link that Kiln supplies itself. `path` is absolute and normalised. */
+/** For the files of a store path that `pattern` matches (see `file-pattern.ts`), by their path inside it; `.` is its root. */
+export interface FileAttributes {
+  readonly pattern: string;
+  /** Seconds since the Unix epoch. */
+  readonly mtime?: number;
+  /** Permission bits; links keep theirs. */
+  readonly mode?: number;
+}
+
+/** A file, directory or link that Kiln supplies itself. `path` is absolute and normalised; `mtime` wins over the recipe's. */
 export type LiteralEntry =
   | {
       readonly type: 'directory';
@@ -20,6 +31,7 @@ export type LiteralEntry =
       readonly mode: number;
       readonly uid: number;
       readonly gid: number;
+      readonly mtime?: number;
     }
   | {
       readonly type: 'file';
@@ -28,12 +40,18 @@ export type LiteralEntry =
       readonly uid: number;
       readonly gid: number;
       readonly contentBase64: string;
+      readonly mtime?: number;
     }
-  | { readonly type: 'symlink'; readonly path: string; readonly target: string };
+  | {
+      readonly type: 'symlink';
+      readonly path: string;
+      readonly target: string;
+      readonly mtime?: number;
+    };
 
 export interface LayerRecipe {
   readonly profile: typeof TAR_PROFILE;
-  /** Modification time of every entry, in seconds since the Unix epoch. */
+  /** Modification time of every entry that names no other, in seconds since the Unix epoch. */
   readonly mtime: number;
   /** Sorted by path. */
   readonly entries: readonly (StoreEntry | LiteralEntry)[];

@@ -40,10 +40,11 @@ const EMPTY = Buffer.alloc(0);
 
 function literalPart(
   entry: LiteralEntry,
-  mtime: number,
+  recipeTime: number,
 ): { type: 'entry'; entry: TarEntry; content: Buffer } {
   checkLiteralPath(entry.path);
   const name = byteString(entry.path.slice(1));
+  const mtime = entry.mtime ?? recipeTime;
   if (entry.type === 'directory') {
     const { mode, uid, gid } = entry;
     return { type: 'entry', entry: { ...directory(`${name}/`, mtime), mode, uid, gid }, content: EMPTY };

@@ -25,14 +25,13 @@ export function parseAppSettings(text: string): AppSettings {
   });
 }
 
-/** `over` wins over `under`; environment, labels and files are merged name by name. */
+/** `over` wins over `under`; tables of the image (environment, labels, files …) are merged name by name. */
 export function mergeAppSettings(under: AppSettings, over: AppSettings): AppSettings {
   const [low, high] = [under.image, over.image];
-  const image = { ...low, ...high };
-  for (const name of ['env', 'labels', 'files'] as const) {
-    if (low?.[name] !== undefined || high?.[name] !== undefined)
-      image[name] = { ...low?.[name], ...high?.[name] };
-  }
+  const tables = (['env', 'labels', 'files', 'mtime', 'modes'] as const)
+    .filter((name) => low?.[name] !== undefined || high?.[name] !== undefined)
+    .map((name) => [name, { ...low?.[name], ...high?.[name] }]);
+  const image = { ...low, ...high, ...Object.fromEntries(tables) };
   // A check that was asked for replaces the derived one; a port alone only moves it.
   const named =
     over.health?.http !== undefined || over.health?.tcp !== undefined || over.health?.exit !== undefined;
