@@ -21,6 +21,8 @@ export interface OpenKilnOptions {
   /** What is being installed or waited for. */
   readonly onNotice: (line: string) => void;
   readonly clock?: Clock;
+  /** How long another process may go on using the embedded database; default 10 minutes. */
+  readonly databaseWaitMs?: number;
 }
 
 export interface Kiln extends AsyncDisposable {
@@ -75,7 +77,7 @@ export async function openKiln(options: OpenKilnOptions): Promise<Kiln> {
       await openDatabase({
         directory: folders.database,
         signal,
-        waitMs: DATABASE_WAIT_MS,
+        waitMs: options.databaseWaitMs ?? DATABASE_WAIT_MS,
         onWait: (holder) =>
           onNotice(
             `waiting for another kiln${holder === undefined ? '' : ` (process ${holder.pid})`} that uses ${folders.home}`,
