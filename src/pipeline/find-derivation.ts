@@ -58,17 +58,10 @@ async function evaluate(
   options: FindOptions,
 ): Promise<{ readonly drvPath: StorePath; readonly outputName: string }> {
   const packages = await choosePackageSet(options.packages, services.env);
-  if (options.spec.kind === 'expression') {
-    await checkSyntax(
-      services.nix,
-      { text: options.spec.expression, displayName: 'expression' },
-      { signal: options.signal },
-    );
-  }
   // Somebody at their own machine may let their own expression read their own files; nobody else may.
   const own =
     options.spec.kind === 'expression' || options.spec.kind === 'directory' || options.spec.kind === 'file';
-  return await instantiate(services.nix, source.installable, {
+  const evaluated = instantiate(services.nix, source.installable, {
     nixPath: { nixpkgs: packages.location },
     restricted: !(services.allowLocal && own),
     sourceDirectory: readableFolder(source),
@@ -79,6 +72,14 @@ async function evaluate(
       if (event.type === 'activity') options.onActivity(event.text);
       if (event.type === 'message' && event.level <= 1) options.onLine(event.text);
     },
+  });
+  return await evaluated.catch(async (error: unknown) => {
+    // The parser alone says best what is wrong with the text. It is asked only then: it costs a process.
+    const { spec, signal } = options;
+    if (spec.kind === 'expression') {
+      await checkSyntax(services.nix, { text: spec.expression, displayName: 'expression' }, { signal });
+    }
+    throw error;
   });
 }
 
