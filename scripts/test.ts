@@ -5,8 +5,9 @@ import { delimiter, dirname, join, relative, resolve } from 'node:path';
 import { describeFailure, isKilnError } from '../src/base/error.ts';
 import type { SetupRun } from '../src/setup/debian-prefix.ts';
 import { ensureNix } from '../src/setup/install-nix.ts';
-import { ensureOciRuntime } from '../src/setup/oci-runtime.ts';
+import { kilnHome } from '../src/setup/kiln-home.ts';
 import { findTestTool, installTestTools, serverFolders, TEST_TOOLS } from '../src/setup/test-tools.ts';
+import { ensureWorkingRuntime } from '../src/setup/working-runtime.ts';
 import { useDockerEngine } from './docker-engine.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -60,7 +61,7 @@ async function prepare(run: SetupRun): Promise<Record<string, string | undefined
   }
   // After the list above: where nothing may be installed, this ends the run.
   const nix = await ensureNix(run);
-  const runtime = await ensureOciRuntime(run);
+  const runtime = await ensureWorkingRuntime(run, join(kilnHome(run.env), 'runtime'));
   const chromium = TEST_TOOLS.find((tool) => tool.programs.includes('chromium'));
   const path = [nix.env['PATH'], dirname(runtime.path), ...(await serverFolders()), '/usr/sbin', '/sbin'];
   return {
@@ -79,7 +80,8 @@ function runTests(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<number> {
   const fixed = [
-    '--use-system-ca', '--disable-warning=ExperimentalWarning',
+    '--use-system-ca',
+    '--disable-warning=ExperimentalWarning',
     '--test',
     '--test-concurrency=2',
     '--test-reporter=spec',

@@ -10,7 +10,7 @@ import { runChecked, runProcess } from '../src/process/run-process.ts';
 import { findPrefix, neededPackages } from '../src/setup/debian-prefix.ts';
 import { findNix, isAtLeast, NIX_PREFIX, parseNixVersion } from '../src/setup/find-nix.ts';
 import { installNix } from '../src/setup/install-nix.ts';
-import { installOciRuntime } from '../src/setup/oci-runtime.ts';
+import { installCrun } from '../src/setup/install-crun.ts';
 
 let folder: string;
 let home: string;
@@ -87,15 +87,16 @@ test('without permission to install, the refusal says what to install', async ()
     assert.match(error.hint ?? '', /nix-bin/);
     return true;
   });
-  await assert.rejects(installOciRuntime({ env: forbidden }), { code: 'tool-missing' });
+  await assert.rejects(installCrun({ env: forbidden }), { code: 'tool-missing' });
   assert.deepEqual(await readdir(home), [], 'nothing was written');
 });
 
 test('a container runtime is installed and runs', async () => {
-  const runtime = await installOciRuntime({ env });
+  const runtime = await installCrun({ env });
   assert.equal(runtime.name, 'crun');
   assert.ok(runtime.path.startsWith(home));
-  assert.match(runtime.version, /^\d/);
+  const { stdout } = await runProcess(runtime.path, ['--version']);
+  assert.match(stdout, /^crun version \d/);
 });
 
 test('a Nix on PATH is used if it is recent enough, and passed over if it is not or does not run', async () => {

@@ -42,7 +42,7 @@ export function startPendingPushes(kiln: Kiln): AsyncDisposable {
 }
 
 /** One after the other; returns how many were tried. */
-export async function pushDue(kiln: Kiln, signal: AbortSignal): Promise<number> {
+async function pushDue(kiln: Kiln, signal: AbortSignal): Promise<number> {
   const db = await kiln.db();
   let tried = 0;
   while (!signal.aborted) {

@@ -80,7 +80,7 @@ export function guardApi(app: FastifyInstance, settings: ServerSettings, db: () 
 }
 
 /** A request that was made on this machine to this machine. */
-export function isFromHere(request: FastifyRequest): boolean {
+function isFromHere(request: FastifyRequest): boolean {
   const forwarded =
     request.headers['x-forwarded-for'] ?? request.headers['forwarded'] ?? request.headers['via'];
   return (

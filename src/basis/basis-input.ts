@@ -15,7 +15,7 @@ const groupSchema = z.strictObject({
   only: z.array(z.enum(NIX_SYSTEMS)).optional(),
 });
 
-export const basisInputSchema = z.strictObject({
+const basisInputSchema = z.strictObject({
   suite: z.string().regex(/^[a-z]+$/),
   systems: z.partialRecord(
     z.enum(NIX_SYSTEMS),

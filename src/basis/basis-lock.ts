@@ -9,7 +9,7 @@ const storeName = z
   .regex(/^[A-Za-z0-9+._?=-]{1,200}$/)
   .refine((name) => !name.startsWith('.'));
 
-export const lockedDebSchema = z.strictObject({
+const lockedDebSchema = z.strictObject({
   version: z.string(),
   architecture: z.string(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
@@ -23,13 +23,13 @@ export const lockedDebSchema = z.strictObject({
 });
 
 /** Debian packages that are unpacked into one store path, and the units whose files they use. */
-export const lockedUnitSchema = z.strictObject({
+const lockedUnitSchema = z.strictObject({
   version: z.string(),
   debs: z.array(z.string()).min(1),
   needs: z.array(z.string()),
 });
 
-export const lockedNpmSchema = z.strictObject({
+const lockedNpmSchema = z.strictObject({
   package: z.string(),
   version: z.string(),
   /** Subresource integrity, `sha512-…`. */
@@ -37,7 +37,7 @@ export const lockedNpmSchema = z.strictObject({
   file: storeName,
 });
 
-export const lockedSystemSchema = z.strictObject({
+const lockedSystemSchema = z.strictObject({
   /** The static BusyBox out of `deb`, in a directory as `bin/busybox`. */
   busybox: z.strictObject({ deb: z.string(), narHash: z.string().regex(/^sha256-/) }),
   debs: z.record(z.string(), lockedDebSchema),
@@ -45,7 +45,7 @@ export const lockedSystemSchema = z.strictObject({
   npm: z.record(z.string(), lockedNpmSchema),
 });
 
-export const basisLockSchema = z.strictObject({
+const basisLockSchema = z.strictObject({
   version: z.literal(1),
   suite: z.string(),
   /** Keyed by Nix system. */

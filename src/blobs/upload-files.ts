@@ -174,7 +174,7 @@ export class UploadFiles {
   }
 }
 
-export function unknownUpload(id: string): KilnError {
+function unknownUpload(id: string): KilnError {
   return new KilnError('not-found', `There is no upload ${id.slice(0, 80)}`, {
     hint: 'It was finished, cancelled, or removed because nothing was sent for too long. Start a new one.',
   });

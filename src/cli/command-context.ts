@@ -1,10 +1,6 @@
 /** What every command gets: where to write, how to stop, and the way to Kiln. */
 import type { Terminal } from './terminal.ts';
 
-export interface GlobalOptions {
-  readonly json?: boolean;
-}
-
 export interface CommandContext {
   /** Results. */
   readonly out: Terminal;

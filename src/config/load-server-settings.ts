@@ -60,7 +60,7 @@ export async function loadServerSettings(options: LoadOptions = {}): Promise<Loa
 }
 
 /** `KILN_HOME`, else `kiln` in the user's data folder (XDG Base Directory Specification). */
-export function defaultHome(env: Readonly<Record<string, string | undefined>> = process.env): string {
+function defaultHome(env: Readonly<Record<string, string | undefined>> = process.env): string {
   return resolve(
     present(env['KILN_HOME']) ??
       join(present(env['XDG_DATA_HOME']) ?? join(homedir(), '.local', 'share'), 'kiln'),

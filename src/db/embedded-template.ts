@@ -32,20 +32,6 @@ export async function ensureDataDirectory(
   await rename(fresh, data);
 }
 
-/** Prepares the template ahead of the first start, for example while other parts are installed. */
-export async function prepareTemplate(template: EmbeddedTemplate): Promise<void> {
-  const prepared = preparedPath(template);
-  if (await exists(prepared)) return;
-  const fresh = `${prepared}.${process.pid}.make`;
-  await mkdir(fresh, { recursive: true, mode: 0o700 });
-  try {
-    await template.prepare(fresh);
-    await savePrepared(fresh, prepared);
-  } finally {
-    await rm(fresh, { recursive: true, force: true });
-  }
-}
-
 function preparedPath(template: EmbeddedTemplate): string {
   return join(template.directory, `database-${template.key}`);
 }

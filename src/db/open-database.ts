@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Database } from './database.ts';
 import type { LockHolder } from './directory-lock.ts';
 import { openEmbedded, openEmbeddedData } from './embedded-database.ts';
-import { prepareTemplate, type EmbeddedTemplate } from './embedded-template.ts';
+import type { EmbeddedTemplate } from './embedded-template.ts';
 import { migrate, readMigrations } from './migrate.ts';
 
 export interface OpenDatabaseOptions {
@@ -35,11 +35,6 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
     await database[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** Makes the first start of an embedded database quick (0.2 s instead of about 5 s). Safe to run more than once. */
-export async function prepareEmbeddedDatabase(): Promise<void> {
-  await prepareTemplate(await currentTemplate());
 }
 
 /** Imported only when asked for: the driver costs 40 ms of each start. */

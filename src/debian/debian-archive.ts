@@ -72,7 +72,7 @@ export async function openDebianArchive(options: OpenArchiveOptions): Promise<De
 }
 
 /** Debian's name for this machine's architecture. @throws KilnError tool-missing on others than amd64 and arm64 */
-export function machineArchitecture(): DebArchitecture {
+function machineArchitecture(): DebArchitecture {
   if (process.arch === 'x64') return 'amd64';
   if (process.arch === 'arm64') return 'arm64';
   throw new KilnError('tool-missing', `Kiln takes packages for amd64 and arm64, not for ${process.arch}`);

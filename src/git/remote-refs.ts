@@ -157,7 +157,7 @@ async function resolveHead(remote: Remote): Promise<ResolvedRef> {
 }
 
 /** The error for a name that the remote does not have. */
-export function missingRef(url: GitUrl, name: string, all: ListedRefs): KilnError {
+function missingRef(url: GitUrl, name: string, all: ListedRefs): KilnError {
   if (all.refs.size === 0) return emptyRepository(url);
   const short = [...all.refs.keys()]
     .filter((ref) => /^refs\/(?:heads|tags)\//.test(ref))

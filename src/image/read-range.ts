@@ -12,7 +12,7 @@ import type { LayerLayout, LayoutPiece } from './layer-layout.ts';
 import { changedFile, fsPath, type StoreLocation } from './walk-store-path.ts';
 
 /** Most bytes of one chunk. */
-export const CHUNK_SIZE = 256 * 1024;
+const CHUNK_SIZE = 256 * 1024;
 
 /** How long a look at every file of a tree counts. */
 const FRESH_MS = 10_000;

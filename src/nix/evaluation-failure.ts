@@ -48,7 +48,7 @@ export function describeEvaluationFailure(text: string, context: EvaluationConte
 }
 
 /** Every `at FILE:LINE:COLUMN:` with its excerpt, outermost first. */
-export function findPositions(text: string): NixPosition[] {
+function findPositions(text: string): NixPosition[] {
   const lines = text.split('\n');
   const found: NixPosition[] = [];
   for (const [index, line] of lines.entries()) {

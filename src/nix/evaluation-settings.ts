@@ -24,7 +24,7 @@ export interface EvaluationOptions {
 }
 
 /** Public fetchers; `file:` and `path:` are missing on purpose, they would read this machine. */
-export const ALLOWED_URIS: readonly string[] = [
+const ALLOWED_URIS: readonly string[] = [
   'https:',
   'http:',
   'github:',

@@ -2,12 +2,20 @@
 import { readlink, rm } from 'node:fs/promises';
 import type { StorePath } from '../base/brand.ts';
 import { closestMatches } from '../base/closest-match.ts';
-import { KilnError } from '../base/error.ts';
+import { isKilnError, KilnError } from '../base/error.ts';
 import { parseStorePath } from '../store/store-path.ts';
 import { checkFlakeInputs } from './check-flake-inputs.ts';
 import { describeEvaluationFailure } from './evaluation-failure.ts';
 import { evaluationSettings, type EvaluationOptions } from './evaluation-settings.ts';
-import { attributesToChoose } from './list-attributes.ts';
+import {
+  DERIVATION_WITH_FACTS,
+  type ExpressionFacts,
+  FACTS_FUNCTION,
+  parseFacts,
+  readFacts,
+} from './expression-facts.ts';
+import type { NixEvent } from './internal-json.ts';
+import { attributesToChoose, nixPathLiteral } from './list-attributes.ts';
 import { machineFailure, nixFailure } from './nix-failure.ts';
 import type { Installable } from './installable.ts';
 import type { NixInstallation } from './nix-installation.ts';
@@ -16,12 +24,15 @@ import { NIX_COMMAND, runNixLogged, type NixResult } from './run-nix.ts';
 export interface InstantiateOptions extends EvaluationOptions {
   /** Absolute path of a link that keeps the derivation from garbage collection; its folder exists. */
   readonly gcRoot?: string;
+  /** Also read `meta.mainProgram` and `passthru.image`, in the same evaluation. */
+  readonly withFacts?: boolean;
 }
 
 export interface Instantiated {
   readonly drvPath: StorePath;
   /** The output that the expression stands for: `out`, or `dev` for `pkg.dev`. */
   readonly outputName: string;
+  readonly facts: ExpressionFacts;
 }
 
 /**
@@ -44,6 +55,8 @@ async function instantiateFile(
   installable: Extract<Installable, { type: 'file' }>,
   options: InstantiateOptions,
 ): Promise<Instantiated> {
+  const described = options.withFacts === true ? await describeFile(nix, installable, options) : undefined;
+  if (described !== undefined && !isKilnError(described)) return described;
   const { args, run } = evaluationSettings(options);
   const selection = installable.attr === undefined ? [] : ['--attr', installable.attr];
   const given = Object.entries(installable.args).flatMap(([name, value]) => ['--argstr', name, value]);
@@ -72,17 +85,59 @@ async function instantiateFile(
   const choice = distinct.size === 1 ? undefined : await attributesToChoose(nix, installable, options);
   if (choice === undefined) {
     await removeLinks(lines.slice(1));
+    // The derivation is fine without the facts, so they are what the evaluation failed for.
+    if (described !== undefined) throw described;
     return first;
   }
   await removeLinks(lines);
   throw notADerivation(installable.file, choice);
 }
 
+/**
+ * The usual case in one evaluation. Where it fails, the plain evaluation says why in words that name no expression of Kiln's own.
+ * @returns undefined where the choice of the derivation is not clear, an error where the evaluation failed
+ */
+async function describeFile(
+  nix: NixInstallation,
+  installable: Extract<Installable, { type: 'file' }>,
+  options: InstantiateOptions,
+): Promise<Instantiated | KilnError | undefined> {
+  const { attr = '', file } = installable;
+  // Quoted names and list positions are read by Nix alone.
+  if (/["']|(?:^|\.)\d+(?:\.|$)/.test(attr)) return undefined;
+  const messages: NixEvent[] = [];
+  const onEvent = (event: NixEvent): void => {
+    if (event.type === 'message') messages.push(event);
+    else if (event.type !== 'error') options.onEvent?.(event);
+  };
+  const { args, run } = evaluationSettings({ ...options, onEvent });
+  const given = ['--arg', 'file', nixPathLiteral(file), '--argstr', 'path', attr];
+  const json = ['--argstr', 'argumentsJson', JSON.stringify(installable.args)];
+  const root = options.gcRoot === undefined ? [] : ['--add-root', options.gcRoot];
+  const result = await runNixLogged(
+    nix,
+    'nix-instantiate',
+    ['--expr', DERIVATION_WITH_FACTS, ...given, ...json, ...root, ...args],
+    run,
+  );
+  if (result.exitCode !== 0) {
+    const failure = evaluationFailure('nix-instantiate', result, options);
+    if (failure.code !== 'evaluation-failed' && failure.code !== 'syntax-error') throw failure;
+    return failure;
+  }
+  const [drv, facts] = result.stdout.split('\n').filter((line) => line !== '');
+  if (drv === undefined || facts === undefined) return undefined;
+  for (const message of messages) options.onEvent?.(message);
+  const found = { ...(await readResult(drv)), facts: await readFacts(facts) };
+  await removeLinks([facts]);
+  return found;
+}
+
 /** With `--add-root` Nix prints the link, without it the derivation; `!output` follows unless it is `out`. */
 async function readResult(line: string): Promise<Instantiated> {
   const [, path = line, outputName = 'out'] = /^(.*?)(?:!([0-9a-zA-Z+\-._?=]+))?$/.exec(line) ?? [];
   const drvPath = path.endsWith('.drv') && path.startsWith('/nix/store/') ? path : await readlink(path);
-  return { drvPath: parseStorePath(drvPath), outputName };
+  return { drvPath: parseStorePath(drvPath), outputName, facts: {} };
 }
 
 async function removeLinks(lines: readonly string[]): Promise<void> {
@@ -117,13 +172,15 @@ async function instantiateFlake(
   }
   const drvPath = parseStorePath(described.drvPath);
   if (options.gcRoot !== undefined) await holdDerivation(nix, drvPath, options.gcRoot, options);
-  return { drvPath, outputName: described.outputName };
+  return { drvPath, outputName: described.outputName, facts: parseFacts(described.facts) };
 }
 
 interface FlakeResult {
   readonly drvPath: string | null;
   readonly outputName: string;
   readonly attributes: readonly string[];
+  /** JSON. */
+  readonly facts: string;
 }
 
 const DESCRIBE = `v:
@@ -131,14 +188,14 @@ const DESCRIBE = `v:
     isDerivation = x: builtins.isAttrs x && (x.type or "") == "derivation";
     derivations = n: (builtins.tryEval (isDerivation v.\${n})).value;
   in
-  if isDerivation v then { inherit (v) drvPath; outputName = v.outputName or "out"; attributes = [ ]; }
+  if isDerivation v then { inherit (v) drvPath; outputName = v.outputName or "out"; attributes = [ ]; facts = (${FACTS_FUNCTION}) v; }
   else {
-    drvPath = null; outputName = "out";
+    drvPath = null; outputName = "out"; facts = "{}";
     attributes = if builtins.isAttrs v then builtins.filter derivations (builtins.attrNames v) else [ ];
   }`;
 
 /** `ref#attr`; a reference that brings its own fragment keeps it. */
-export function flakeReference(installable: { readonly reference: string; readonly attr?: string }): string {
+function flakeReference(installable: { readonly reference: string; readonly attr?: string }): string {
   const { reference, attr } = installable;
   if (attr === undefined) return reference;
   return `${reference.replace(/#.*$/s, '')}#${attr}`;

@@ -19,7 +19,7 @@ export async function* dumpPath(
 }
 
 /** @param path as bytes, since names on disk need not be UTF-8; a link is not followed */
-export async function narNodeOf(path: Buffer): Promise<NarNode> {
+async function narNodeOf(path: Buffer): Promise<NarNode> {
   const stat = await lstat(path).catch((cause: unknown) => {
     throw new KilnError('not-found', `${path.toString()} cannot be read`, { cause });
   });

@@ -7,7 +7,7 @@ import { digestOf } from './digest.ts';
 import { partition } from './layer-partition.ts';
 import { closureGraph, type ClosureGraph, type PathHistory } from './volatility.ts';
 
-export const PLAN_ALGORITHM = 'kiln-layer-plan/1';
+const PLAN_ALGORITHM = 'kiln-layer-plan/1';
 /** Layers that a plan aims at: runtimes allow about 127, and users build on top. */
 export const LAYER_BUDGET = 64;
 /** Layers that an image never exceeds. */

@@ -1,7 +1,7 @@
 /** Names of images: `[host[:port]/]repository[:tag][@digest]` (distribution-spec, "Pulling manifests"). */
 import type { OciDigest, RepositoryName } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
-import { isDigest, parseDigest } from './digest.ts';
+import { isDigest } from './digest.ts';
 
 export interface ImageReference {
   /** Registry host with port; undefined means the registry that Kiln itself serves. */
@@ -43,12 +43,6 @@ export function parseTag(text: string): string {
   });
 }
 
-/** What follows `/manifests/`: a tag or a digest. @throws KilnError invalid-name, invalid-input */
-export function parseTagOrDigest(text: string): { readonly tag: string } | { readonly digest: OciDigest } {
-  if (text.includes(':')) return { digest: parseDigest(text) };
-  return { tag: parseTag(text) };
-}
-
 /**
  * Reads a reference. The first part is a host when it holds a `.` or `:` or is `localhost`, as Docker decides it.
  * @throws KilnError invalid-name, invalid-input
@@ -73,7 +67,7 @@ export function parseReference(text: string): ImageReference {
   };
 }
 
-export function isRegistryHost(text: string): boolean {
+function isRegistryHost(text: string): boolean {
   const port = /:(\d+)$/.exec(text)?.[1];
   return HOST.test(text) && (port === undefined || Number(port) <= 65_535);
 }

@@ -42,7 +42,7 @@ const templateSource = z.strictObject({
     .optional(),
 });
 
-export const sourceSpecSchema = z.discriminatedUnion('kind', [
+const sourceSpecSchema = z.discriminatedUnion('kind', [
   expressionSource,
   gitSource,
   flakeSource,
@@ -51,7 +51,7 @@ export const sourceSpecSchema = z.discriminatedUnion('kind', [
   templateSource,
 ]);
 
-export const buildOptionsSchema = z.strictObject({
+const buildOptionsSchema = z.strictObject({
   attr: z
     .string()
     .regex(/^[^\s\0]{1,512}$/)
@@ -65,7 +65,7 @@ export const buildOptionsSchema = z.strictObject({
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 
-export const buildRequestSchema = z.strictObject({
+const buildRequestSchema = z.strictObject({
   source: sourceSpecSchema,
   options: buildOptionsSchema.default({}),
   serviceId: z.string().min(1).max(128).default('default'),

@@ -8,7 +8,6 @@ import type { StartCheckResult } from '../image/start-check.ts';
 import { parseReference } from '../oci/reference.ts';
 import { START_CHECK, storePathsOf } from './make-image.ts';
 import type { BuildView, ImageView, LogLineView, StepView } from './build-view.ts';
-import type { CommitInfo } from '../source/source.ts';
 
 /** @param catalog adds the image's layers and checks; lists leave it out */
 export async function viewBuild(state: BuildState, catalog?: Catalog): Promise<BuildView> {
@@ -43,11 +42,6 @@ export async function viewBuild(state: BuildState, catalog?: Catalog): Promise<B
   };
 }
 
-/** Details of the commit that was built, where there is one. */
-export function commitOf(details: Readonly<Record<string, unknown>>): CommitInfo | undefined {
-  return details['commit'] as CommitInfo | undefined;
-}
-
 export function viewSteps(steps: readonly BuildStep[]): StepView[] {
   const byName = new Map(steps.map((step) => [step.name, step]));
   return STEP_NAMES.map((name) => {
@@ -56,7 +50,7 @@ export function viewSteps(steps: readonly BuildStep[]): StepView[] {
   });
 }
 
-export function viewStep(step: BuildStep): StepView {
+function viewStep(step: BuildStep): StepView {
   return {
     name: step.name,
     status: step.status,

@@ -33,7 +33,7 @@ export function isAlive(pid: number): boolean {
 }
 
 /** All processes below `pid`, nearest first. Linux only (`/proc`); elsewhere the list is empty. */
-export async function descendants(pid: number): Promise<number[]> {
+async function descendants(pid: number): Promise<number[]> {
   const all = await readProcesses();
   const found: number[] = [];
   const queue = [pid];

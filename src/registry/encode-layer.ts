@@ -44,7 +44,7 @@ export async function* encodeLayer(source: AsyncIterable<Buffer>, codec: LayerCo
 }
 
 /** The same bytes in pieces of exactly 1 MiB, the last one shorter. */
-export async function* rechunk(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* rechunk(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let pending: Buffer[] = [];
   let size = 0;
   for await (let chunk of source) {

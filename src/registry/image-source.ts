@@ -100,7 +100,7 @@ const layoutIndexSchema = z.looseObject({
 export type LayoutIndex = z.infer<typeof layoutIndexSchema>;
 
 /** @throws KilnError not-found, invalid-input */
-export async function readLayoutIndex(directory: string): Promise<LayoutIndex> {
+async function readLayoutIndex(directory: string): Promise<LayoutIndex> {
   const text = await readFile(join(directory, 'index.json'), 'utf8').catch((cause: unknown) => {
     throw new KilnError('not-found', `${directory} is no OCI layout: it has no index.json`, { cause });
   });

@@ -31,7 +31,7 @@ export type RegistryAccess =
       readonly authenticate: (credentials: RegistryCredentials) => Promise<RegistryIdentity | undefined>;
     };
 
-export const SERVICE = 'kiln';
+const SERVICE = 'kiln';
 const EVERYTHING: Permissions = { allows: () => true };
 const NOTHING: Permissions = { allows: () => false };
 const PULL_ONLY: Permissions = { allows: (repository, action) => action === 'pull' && repository !== '*' };

@@ -7,8 +7,8 @@ import { findNix, OLDEST_NIX } from './find-nix.ts';
 import { findProgram } from './find-program.ts';
 import { mayInstall } from './install-permission.ts';
 import { kilnHome } from './kiln-home.ts';
-import { findOciRuntime } from './oci-runtime.ts';
 import { findTestTool, TEST_TOOLS } from './test-tools.ts';
+import { findWorkingRuntime } from './working-runtime.ts';
 
 export interface SetupEntry {
   readonly name: string;
@@ -99,13 +99,14 @@ async function sandbox(run: SetupRun): Promise<SetupEntry> {
 }
 
 async function runtime(run: SetupRun): Promise<SetupEntry> {
-  const found = await findOciRuntime(run);
+  const { runtime: found, problems } = await findWorkingRuntime(run, join(kilnHome(run.env), 'runtime'));
+  const version = found === undefined ? undefined : await printedVersion(found.path, run);
   return entry(found !== undefined, {
     name: 'OCI runtime',
-    version: found === undefined ? undefined : `${found.name} ${found.version}`,
+    version: found === undefined ? undefined : `${found.name} ${version ?? 'unknown'}`,
     path: found?.path,
     neededFor: 'the start-up check of images, and `kiln run`',
-    howToGet: automatically(run, 'apt-get install crun'),
+    howToGet: [...problems, automatically(run, 'apt-get install crun')].join('\n'),
     need: 'automatic',
   });
 }

@@ -55,7 +55,7 @@ export function isAtLeast(version: string, oldest: string): boolean {
   return true;
 }
 
-export function pathWith(binDir: string, env: Environment): string {
+function pathWith(binDir: string, env: Environment): string {
   const rest = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '' && folder !== binDir);
   return [binDir, ...rest].join(delimiter);
 }

@@ -62,7 +62,7 @@ async function demandOwnLibraries(
 }
 
 /** Folder of the tree's libraries; Debian names it after the machine. */
-export function libraryFolder(directory: string): string {
+function libraryFolder(directory: string): string {
   return join(directory, 'usr/lib', TUPLES[process.arch] ?? process.arch);
 }
 

@@ -57,7 +57,7 @@ export async function serverFolders(): Promise<string[]> {
     .map((version) => join('/usr/lib/postgresql', version, 'bin'));
 }
 
-export async function missingTestTools(env?: Environment): Promise<TestTool[]> {
+async function missingTestTools(env?: Environment): Promise<TestTool[]> {
   const found = await Promise.all(TEST_TOOLS.map((tool) => findTestTool(tool, env)));
   return TEST_TOOLS.filter((_, index) => found[index] === undefined);
 }
@@ -90,7 +90,7 @@ export async function installTestTools(run: SetupRun = {}): Promise<MissingTool[
 }
 
 /** The command that installs the packages of `tools`. */
-export function installCommand(tools: readonly TestTool[]): string {
+function installCommand(tools: readonly TestTool[]): string {
   return `apt-get install --no-install-recommends ${byPackage(tools)
     .map((tool) => tool.packageName)
     .join(' ')}`;

@@ -12,10 +12,6 @@ export function narHashFromBytes(digest: Uint8Array): NarHash {
   return formatNix32({ algorithm: 'sha256', bytes: digest }) as NarHash;
 }
 
-export function narHashBytes(hash: NarHash): Uint8Array {
-  return toHash(hash).bytes;
-}
-
 /** `sha256:<64 hex>`, the spelling of Nix's database. */
 export function narHashToBase16(hash: NarHash): string {
   return formatBase16(toHash(hash));

@@ -27,9 +27,8 @@ export interface NarInfo {
   readonly extra?: readonly (readonly [key: string, value: string])[];
 }
 
-export const NARINFO_TYPE = 'text/x-nix-narinfo';
 /** Bytes; a path with thousands of references stays far below. */
-export const MAX_NARINFO = 2 * 2 ** 20;
+const MAX_NARINFO = 2 * 2 ** 20;
 
 const REPEATABLE = 'Sig';
 

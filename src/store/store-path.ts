@@ -45,10 +45,6 @@ export function isHashPart(text: string): boolean {
   return HASH_PART.test(text);
 }
 
-export function isDerivationPath(path: StorePath): boolean {
-  return path.endsWith('.drv');
-}
-
 /** The store path that a file inside it belongs to: `/nix/store/<hash>-x/bin/y` → `/nix/store/<hash>-x`. */
 export function storePathOfFile(file: string): StorePath | undefined {
   const end = file.indexOf('/', STORE_DIR.length + 1);

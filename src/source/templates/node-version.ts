@@ -3,7 +3,7 @@ import type { TreeReader } from '../tree/tree-reader.ts';
 import type { PackageJson } from './package-json.ts';
 
 /** Packaged versions, the preferred one first. */
-export const NODE_MAJORS = [24, 22, 20] as const;
+const NODE_MAJORS = [24, 22, 20] as const;
 
 export interface NodeChoice {
   readonly major: number;

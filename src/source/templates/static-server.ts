@@ -68,7 +68,7 @@ chmod 755 $out/bin/${options.name}`;
 }
 
 /** The attributes that those lines read. */
-export const STATIC_SERVER_INPUTS: readonly (readonly [string, string])[] = [
+const STATIC_SERVER_INPUTS: readonly (readonly [string, string])[] = [
   ['nginx', 'pkgs.nginx'],
   ['bash', 'pkgs.bash'],
   ['coreutils', 'pkgs.coreutils'],

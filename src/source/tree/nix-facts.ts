@@ -43,7 +43,7 @@ export function relativePaths(text: string): string[] {
 }
 
 /** Comments and strings are not told apart from code where that could hide an impurity. */
-export function findImpurities(text: string): string[] {
+function findImpurities(text: string): string[] {
   const code = text
     .replace(/^\s*#.*$/gm, '')
     .replace(/''[\s\S]*?''/g, "''''")
