@@ -6,6 +6,7 @@ import { KilnError } from '../base/error.ts';
 import { acquireGit } from './acquire-git.ts';
 import type { AcquiredSource, RemoteFlake } from './acquired-source.ts';
 import { parseFlakeReference } from './flake-reference.ts';
+import type { AppSettings } from '../config/app-settings.ts';
 import { APP_SETTINGS_FILE, parseAppSettings } from './read-app-settings.ts';
 import type { SourceContext } from './source-context.ts';
 import type { BuildOptions, SourceSpec } from './source.ts';
@@ -60,7 +61,8 @@ export async function acquireSource(
           hint: 'If it is new, `git add flake.nix`; or build the folder without the flake reference.',
         });
       }
-      return { ...acquired, ...attr, asFlake: true, environmentVars, settings: {} };
+      const settings = await readSettingsIn(path.join(acquired.tree.directory, acquired.base));
+      return { ...acquired, ...attr, asFlake: true, environmentVars, settings };
     }
   }
 }
@@ -106,15 +108,14 @@ async function acquireFile(
   const directory = path.dirname(file);
   const text = await readFile(file, 'utf8');
   const shared = { file: path.basename(file), environmentVars, name: path.basename(file, '.nix') };
+  const settings = await readSettingsIn(directory);
   if (relativePaths(text).length === 0) {
     const tree = await readSourceTree(directory, {
       workspace: context.workspace,
       only: [path.basename(file)],
     });
-    return { type: 'tree', tree, base: '', ...shared, settings: {} };
+    return { type: 'tree', tree, base: '', ...shared, settings };
   }
-  const settingsText = await readFile(path.join(directory, APP_SETTINGS_FILE), 'utf8').catch(() => undefined);
-  const settings = settingsText === undefined ? {} : parseAppSettings(settingsText);
   const listed = await listFiles(directory, context.signal);
   if (!listed.paths.includes(path.basename(file))) {
     throw new KilnError('invalid-input', `Git ignores ${file}, so it is no part of its folder`, {
@@ -122,6 +123,12 @@ async function acquireFile(
     });
   }
   return { ...(await acquireDirectory(directory, context)), ...shared, settings };
+}
+
+/** The `kiln.toml` of a folder that is built by a file or attribute named in the request. */
+async function readSettingsIn(directory: string): Promise<AppSettings> {
+  const text = await readFile(path.join(directory, APP_SETTINGS_FILE), 'utf8').catch(() => undefined);
+  return text === undefined ? {} : parseAppSettings(text);
 }
 
 async function acquireTemplate(
@@ -156,7 +163,9 @@ async function acquireText(
       await writeFile(file, content);
     }
     const tree = await readSourceTree(work, { workspace: context.workspace, only: names });
-    return { type: 'tree', tree, base: '', settings: {}, ...rest };
+    const settingsText = files[APP_SETTINGS_FILE];
+    const settings = settingsText === undefined ? {} : parseAppSettings(settingsText);
+    return { type: 'tree', tree, base: '', settings, ...rest };
   } finally {
     await rm(work, { recursive: true, force: true });
   }
