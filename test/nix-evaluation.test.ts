@@ -172,6 +172,43 @@ test('a function is called with its defaults and the given arguments, and an out
   assert.equal(named.outputName, 'dev');
 });
 
+test('what the expression says of its image comes with the derivation', async () => {
+  using folder = workFolder();
+  const gcRoot = join(folder.path, 'root');
+  const more = `meta.mainProgram = "app"; passthru.image = { entrypoint = [ "\${builtins.toFile "f" "x"}" ]; ports = [ 80 ]; env.A = f: f; };`;
+  const expression = `{ a = x: (derivation x) // x; }.a { name = "facts"; system = builtins.currentSystem; builder = "/bin/sh"; outputs = [ "out" "dev" ]; } // { ${more} }`;
+  const plain = await evaluate(folder, expression);
+  const { facts, ...rest } = await evaluate(
+    folder,
+    `{ web = ${expression}; }`,
+    { gcRoot, withFacts: true },
+    'web',
+  );
+  assert.deepEqual({ ...rest, facts: {} }, plain);
+  assert.deepEqual(facts, {
+    mainProgram: 'app',
+    image: {
+      entrypoint: [(facts.image as { entrypoint: string[] }).entrypoint[0]],
+      ports: [80],
+      env: { A: 'a function' },
+    },
+  });
+  assert.match(JSON.stringify(facts.image), /\/nix\/store\/[0-9a-z]{32}-f"/);
+  assert.deepEqual(readdirSync(folder.path).sort(), ['default.nix', 'root']);
+});
+
+test('a mistake in the image settings of an expression is an error of its own', async () => {
+  using folder = workFolder();
+  const expression = `${drv('app')} // { passthru.image.entrypoint = [ missing.bin ]; missing = { }; }`;
+  assert.match((await evaluate(folder, drv('app'), { withFacts: true })).drvPath, /-app\.drv$/);
+  const error = await expectedFailure(
+    evaluate(folder, `let missing = { }; in ${expression}`, { withFacts: true }),
+  );
+  assert.match(error.message, /attribute 'bin' missing/);
+  const other = await expectedFailure(evaluate(folder, '{ pkgs }: pkgs', { withFacts: true }));
+  assert.match(other.message, /argument `pkgs`/);
+});
+
 test('the derivation is held by the given link only when there is one result', async () => {
   using folder = workFolder();
   const gcRoot = join(folder.path, 'root');

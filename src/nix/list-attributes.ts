@@ -41,7 +41,7 @@ export async function attributesToChoose(
 }
 
 /** An absolute path as a Nix expression, safe for any file name. */
-function nixPathLiteral(file: string): string {
+export function nixPathLiteral(file: string): string {
   const escaped = file.replace(/[\\"]/g, '\\$&').replaceAll('${', '\\${');
   return `(/. + "${escaped}")`;
 }
