@@ -218,7 +218,8 @@ eval "$fixup"
 # By hash of the source, because all files in the store have the same time.
 if [ -n "$python" ]; then
   for dir in lib/python3.13 lib/python3/dist-packages; do
-    [ ! -d "$dir" ] || PYTHONHASHSEED=0 "$python/bin/python3.13" -m compileall -q -j1 --invalidation-mode unchecked-hash "$out/$dir" > /dev/null || true
+    # -B, -f: what compileall imports itself must not be left with times in it: the next Python that runs as root would write it anew.
+    [ ! -d "$dir" ] || PYTHONHASHSEED=0 "$python/bin/python3.13" -B -m compileall -f -q -j1 --invalidation-mode unchecked-hash "$out/$dir" > /dev/null || true
   done
 fi
 
