@@ -57,7 +57,7 @@ export async function getBuildStatistics(db: Queryable, serviceId?: string): Pro
     failedBuilds: row.failed,
     cancelledBuilds: row.cancelled,
     successRate: percent(row.success, row.success + row.failed),
-    averageBuildTime: row.seconds ?? 0,
+    averageBuildTime: Math.round((row.seconds ?? 0) * 1000) / 1000,
     averageArtifactSize: Math.round(row.size ?? 0),
     queueLength: row.pending,
     running: row.running,

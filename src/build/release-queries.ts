@@ -1,16 +1,22 @@
 /** SQL for a release that belongs to a build with a record of its own. */
 import type { Queryable } from '../db/database.ts';
 
+export interface Released {
+  /** It was a release itself, of a result without a build on record. */
+  readonly isRelease: boolean;
+  /** Image and health settings that its source brought, as they were stored. */
+  readonly application: unknown;
+}
+
 /** The record that has this identifier, as far as a release must know it. */
-export async function findReleased(
-  db: Queryable,
-  id: string,
-): Promise<{ readonly serviceId: string; readonly isRelease: boolean } | undefined> {
-  const [row] = await db.query<{ service_id: string; kind: string }>(
-    `select service_id, source->>'kind' as kind from builds where id = $1`,
+export async function findReleased(db: Queryable, id: string): Promise<Released | undefined> {
+  const [row] = await db.query<{ kind: string; application: unknown }>(
+    `select source->>'kind' as kind, details->'application' as application from builds where id = $1`,
     [id],
   );
-  return row === undefined ? undefined : { serviceId: row.service_id, isRelease: row.kind === 'store-path' };
+  return row === undefined
+    ? undefined
+    : { isRelease: row.kind === 'store-path', application: row.application ?? {} };
 }
 
 /** Notes the image of `release` with the build that it was made from. */

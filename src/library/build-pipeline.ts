@@ -7,6 +7,7 @@ import { copyImage, findReleased } from '../build/release-queries.ts';
 import { appSettingsSchema, type AppSettings } from '../config/app-settings.ts';
 import { parseBuildRequest } from '../pipeline/build-request.ts';
 import type { ReleaseSettings } from '../pipeline/release-settings.ts';
+import { mergeAppSettings } from '../source/read-app-settings.ts';
 import { isStorePath } from '../store/store-path.ts';
 import { awaitBuild, FOLLOW_OPTIONS, type FollowOptions } from './await-build.ts';
 import { pushedOf, type BuildResult } from './build-summary.ts';
@@ -29,7 +30,10 @@ export interface ExecutePipelineOptions extends FollowOptions {
   readonly tag?: string;
   /** References in other registries to push to. One that fails fails the call, unlike `DOCKER_REGISTRY_URL`. */
   readonly push?: readonly string[];
-  /** Image settings as in an application's `kiln.toml`: entrypoint, cmd, ports, user … */
+  /**
+   * Image settings as in an application's `kiln.toml`: entrypoint, cmd, ports, user … They are added to those that the
+   * build of `buildId` brought (its `kiln.toml`, template and variables), where it is on record.
+   */
   readonly image?: AppSettings['image'];
   /** What counts as started, as in `kiln.toml`: `{ http: '/healthz', port: 8080 }`, `{ exit: true }` … */
   readonly health?: AppSettings['health'];
@@ -94,11 +98,12 @@ export class BuildPipeline {
     });
     const application = checkApplication({ image: options.image, health: options.health });
     const { name, tag, push, image, freshPlan } = request;
-    const settings: ReleaseSettings = { name, tag, push, image, freshPlan, buildTag: buildId, application };
+    const settings: ReleaseSettings = { name, tag, push, image, freshPlan, buildTag: buildId };
     return await withKiln(async (open) => {
       const db = await open.kiln.db();
       const known = await findReleased(db, buildId);
       const partOf = known === undefined || known.isRelease ? undefined : buildId;
+      const brought = partOf === undefined ? {} : appSettingsSchema.parse(known?.application);
       const { build: queued } = await enqueueBuild(
         db,
         {
@@ -108,7 +113,7 @@ export class BuildPipeline {
           slug,
           source: { kind: 'store-path', path },
           options: request.options,
-          settings: JSON.parse(JSON.stringify({ ...settings, partOf })) as Record<string, unknown>,
+          settings: plain({ ...settings, partOf, application: mergeAppSettings(brought, application) }),
         },
         open.kiln.clock,
       );
@@ -136,6 +141,11 @@ export class BuildPipeline {
     if (partOf !== undefined && result.success) await copyImage(await open.kiln.db(), id, partOf);
     return { ...result, ...pushedOf(build), buildId: options.buildId, pipelineId: id };
   }
+}
+
+/** As the database stores it: without what is undefined. */
+function plain(settings: ReleaseSettings): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(settings)) as Record<string, unknown>;
 }
 
 /** @throws KilnError not-found, invalid-input */

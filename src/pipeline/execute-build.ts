@@ -130,6 +130,7 @@ class Execution {
       details: {
         ...(template === undefined ? {} : { template }),
         ...(commit === undefined ? {} : { commit }),
+        application: { image: source.settings.image, health: source.settings.health },
       },
     });
     handle.detail(describeSource(source));
