@@ -85,7 +85,8 @@ class HttpClient {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     }).catch((cause: unknown) => {
       if (signal.aborted) throw new KilnError('cancelled', 'interrupted', { cause });
-      throw new KilnError('unreachable', `the Kiln server at ${this.#base} does not answer`, {
+      throw new KilnError('unreachable', 'the Kiln server does not answer', {
+        where: this.#base,
         cause,
         hint: 'Start it (kiln serve), or unset KILN_URL to work without one.',
       });

@@ -1,4 +1,5 @@
 /** PostgreSQL in this process (PGlite), its data in a directory that one process at a time may use. */
+import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PGlite, Results, Transaction } from '@electric-sql/pglite';
@@ -35,6 +36,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Database> 
   const lock = await lockDirectory(options.directory, options);
   try {
     const data = join(options.directory, 'data');
+    if (!existsSync(data)) await demandRoom(options.directory);
     await ensureDataDirectory(data, options.template, options.signal);
     return new EmbeddedDatabase(await startEngine(data), lock, options.directory);
   } catch (error) {
@@ -122,23 +124,25 @@ async function startEngine(data: string): Promise<PGlite> {
       parsers: { [TYPE.int8]: parseBigint, [TYPE.numeric]: parseNumeric, [TYPE.bytea]: parseBytea },
     });
   } catch (error) {
-    const free = await statfs(data).then(
-      (disk) => disk.bavail * disk.bsize,
-      () => Infinity,
-    );
-    if (free < NEEDED_BYTES) {
-      throw new KilnError('disk-full', 'The disk has no room for the database', {
-        where: `${data}: ${formatBytes(free)} free, ${formatBytes(NEEDED_BYTES)} needed`,
-        hint: 'Free space there, or set KILN_HOME to a folder on another disk.',
-        cause: error,
-      });
-    }
+    await demandRoom(data, error);
     throw new KilnError('corrupt', 'The embedded database does not start', {
       where: data,
       hint: 'Check that the folder is writable. If the data is damaged, restore it from a backup or move the folder away to begin anew.',
       cause: error,
     });
   }
+}
+
+/** @throws KilnError disk-full when there is none */
+async function demandRoom(folder: string, cause?: unknown): Promise<void> {
+  const disk = await statfs(folder).catch(() => undefined);
+  const free = disk === undefined ? NEEDED_BYTES : disk.bavail * disk.bsize;
+  if (free >= NEEDED_BYTES) return;
+  throw new KilnError('disk-full', 'The disk has no room for the database', {
+    where: `${folder}: ${formatBytes(free)} free, ${formatBytes(NEEDED_BYTES)} needed`,
+    hint: 'Free space there, or set KILN_HOME to a folder on another disk.',
+    cause,
+  });
 }
 
 async function run<T extends Row>(

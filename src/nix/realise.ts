@@ -122,7 +122,7 @@ function withPlace(error: unknown, drvPath: StorePath, tails: LogTails): unknown
         hint: 'It may wait for input or for the network, which a build does not have; if it is only slow, raise `--silence`.',
       });
     case 'cancelled':
-      return new KilnError('cancelled', 'The build was cancelled', { where: current, fields });
+      return new KilnError('cancelled', 'The build was cancelled', { where, fields });
     default:
       return error;
   }
