@@ -41,21 +41,19 @@ import { createLocalRegistryApi } from './local-registry-api.ts';
 import type { Kiln } from './open-kiln.ts';
 import { pushFromCatalog } from './push-from-catalog.ts';
 import { startPendingPushes } from './push-later.ts';
-import {
-  createPipelineServices,
-  ownRegistry,
-  toSourceCredentials,
-} from './pipeline-services.ts';
+import { createPipelineServices, ownRegistry, toSourceCredentials } from './pipeline-services.ts';
 
 export interface LocalApiOptions {
   /** False where requests come over the network. Default true. */
   readonly local?: boolean;
+  /** Somebody waits: what the machine got wrong is tried again once and soon, not three times over minutes. */
+  readonly interactive?: boolean;
 }
 
 const ACTIVITY = 'activity';
 
 export function createLocalApi(kiln: Kiln, options: LocalApiOptions = {}): LocalApi {
-  return new LocalApi(kiln, options.local ?? true);
+  return new LocalApi(kiln, options);
 }
 
 export class LocalApi implements KilnApi {
@@ -63,15 +61,17 @@ export class LocalApi implements KilnApi {
   readonly registry: RegistryApi;
   readonly #kiln: Kiln;
   readonly #local: boolean;
+  readonly #interactive: boolean;
   readonly #activity = new EventEmitter({ captureRejections: true }).setMaxListeners(0);
   /** Secrets of requests, until their build has ended. */
   readonly #credentials = new Map<string, SourceCredentials>();
   #worker: Promise<BuildWorker> | undefined;
   #pushes: AsyncDisposable | undefined;
 
-  constructor(kiln: Kiln, local: boolean) {
+  constructor(kiln: Kiln, options: LocalApiOptions) {
     this.#kiln = kiln;
-    this.#local = local;
+    this.#local = options.local ?? true;
+    this.#interactive = options.interactive ?? false;
     this.registry = createLocalRegistryApi(kiln);
   }
 
@@ -273,6 +273,7 @@ export class LocalApi implements KilnApi {
       execute: createExecuteBuild(services),
       limit: settings.limits.concurrentBuilds,
       logLimitBytes: settings.limits.logSize,
+      ...(this.#interactive ? { backoffMs: [2000] } : {}),
       clock,
       onProblem: (what, error) =>
         onNotice(

@@ -25,5 +25,5 @@ export async function connect(context: CommandContext, options: ConnectOptions =
     signal: context.signal,
     onNotice: options.onNotice ?? ((line) => context.err.write(`${line}\n`)),
   });
-  return createLocalApi(kiln);
+  return createLocalApi(kiln, { interactive: true });
 }
