@@ -69,7 +69,8 @@ onEachDatabase('build statistics and clean-up', (under) => {
   test('reuse evaluations, derivations and images by content', async () => {
     const { database } = under;
     assert.equal(await findEvaluation(database, 'key'), undefined);
-    const evaluation = { drvPath: '/nix/store/a.drv', outputs: { out: '/nix/store/a' } };
+    const outputs = { out: '/nix/store/a' };
+    const evaluation = { drvPath: '/nix/store/a.drv', outputs, facts: { mainProgram: 'a' } };
     await saveEvaluation(database, 'key', evaluation);
     await saveEvaluation(database, 'key', evaluation);
     assert.deepEqual(await findEvaluation(database, 'key'), evaluation);

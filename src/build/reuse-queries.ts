@@ -7,17 +7,22 @@ export interface KnownEvaluation {
   readonly drvPath: string;
   /** Output name → store path. */
   readonly outputs: Readonly<Record<string, string>>;
+  /** What the expression says of its result, as plain data. */
+  readonly facts: Readonly<Record<string, unknown>>;
 }
 
 export async function findEvaluation(
   db: Queryable,
   contentKey: string,
 ): Promise<KnownEvaluation | undefined> {
-  const [row] = await db.query<{ drv_path: string; outputs: Record<string, string> }>(
-    'update evaluations set used_at = now() where content_key = $1 returning drv_path, outputs',
-    [contentKey],
-  );
-  return row === undefined ? undefined : { drvPath: row.drv_path, outputs: row.outputs };
+  const [row] = await db.query<{
+    drv_path: string;
+    outputs: Record<string, string>;
+    facts: Record<string, unknown>;
+  }>('update evaluations set used_at = now() where content_key = $1 returning drv_path, outputs, facts', [
+    contentKey,
+  ]);
+  return row === undefined ? undefined : { drvPath: row.drv_path, outputs: row.outputs, facts: row.facts };
 }
 
 export async function saveEvaluation(
@@ -26,10 +31,10 @@ export async function saveEvaluation(
   known: KnownEvaluation,
 ): Promise<void> {
   await db.query(
-    `insert into evaluations (content_key, drv_path, outputs) values ($1, $2, $3)
+    `insert into evaluations (content_key, drv_path, outputs, facts) values ($1, $2, $3, $4)
      on conflict (content_key) do update
-       set drv_path = excluded.drv_path, outputs = excluded.outputs, used_at = now()`,
-    [contentKey, known.drvPath, toJsonb(known.outputs)],
+       set drv_path = excluded.drv_path, outputs = excluded.outputs, facts = excluded.facts, used_at = now()`,
+    [contentKey, known.drvPath, toJsonb(known.outputs), toJsonb(known.facts)],
   );
 }
 

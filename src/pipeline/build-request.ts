@@ -1,6 +1,7 @@
 /** What the command line, the API and the library ask for; checked once, then stored with the build. */
 import { z } from 'zod';
 import { KilnError } from '../base/error.ts';
+import { appSettingsSchema } from '../config/app-settings.ts';
 import type { BuildOptions, SourceSpec } from '../source/source.ts';
 
 const relativePath = z
@@ -77,6 +78,8 @@ const buildRequestSchema = z.strictObject({
   push: z.array(z.string().min(1).max(512)).max(16).default([]),
   /** False: build only, no image. */
   image: z.boolean().default(true),
+  /** How the image runs; wins over the application's settings and its expression. */
+  imageSettings: appSettingsSchema.shape.image,
   /** Plan the layers anew instead of keeping the previous release's. */
   freshPlan: z.boolean().default(false),
   /** Whose cache settings apply; default: those of the machine that builds. */

@@ -9,6 +9,8 @@ import { resolveSource } from '../source/resolve-source.ts';
 import type { Source } from '../source/source.ts';
 import { closureSize } from '../store/closure.ts';
 import { nameOf } from '../store/store-path.ts';
+import type { AppSettings } from '../config/app-settings.ts';
+import { applicationSettings } from './application-settings.ts';
 import { executeStorePath } from './execute-store-path.ts';
 import { findDerivation, type FoundDerivation } from './find-derivation.ts';
 import { repositoryOf } from './image-name.ts';
@@ -33,6 +35,11 @@ export function createExecuteBuild(services: PipelineServices): ExecuteBuild {
       await services.roots.release(`drv-${build.id}`);
     }
   };
+}
+
+/** With the settings of its image, from everywhere they may stand. */
+interface DescribedDerivation extends FoundDerivation {
+  readonly settings: AppSettings;
 }
 
 class Execution {
@@ -77,10 +84,11 @@ class Execution {
       return facts;
     }
     const drvName = nameOf(found.drvPath).replace(/\.drv$/, '');
-    const { settings } = source;
+    const { settings } = found;
     return await releaseImage(this.#services, this.#build, this.#context, {
       closure,
       settings,
+      program: found.facts,
       repository: repositoryOf(this.#release.name, settings.image?.name, this.#build.source, drvName),
       drvPath: found.drvPath,
       facts,
@@ -130,17 +138,16 @@ class Execution {
       details: {
         ...(template === undefined ? {} : { template }),
         ...(commit === undefined ? {} : { commit }),
-        application: { image: source.settings.image, health: source.settings.health },
       },
     });
     handle.detail(describeSource(source));
     return source;
   }
 
-  async #findDerivation(source: Source, handle: Handle): Promise<FoundDerivation> {
+  async #findDerivation(source: Source, handle: Handle): Promise<DescribedDerivation> {
     const { log, signal } = this.#context;
     const services = this.#services;
-    const found = await findDerivation(services, source, {
+    const derivation = await findDerivation(services, source, {
       buildId: this.#build.id,
       spec: this.#build.source,
       packages: this.#build.options.packages ?? source.settings.build?.packages ?? 'auto',
@@ -148,7 +155,12 @@ class Execution {
       onLine: log,
       onActivity: (text) => this.#activity('dependencies', text),
     });
-    await this.#context.record({ drvPath: found.drvPath });
+    const settings = applicationSettings(derivation.facts, source.settings, this.#release.imageSettings);
+    const found = { ...derivation, settings };
+    await this.#context.record({
+      drvPath: found.drvPath,
+      details: { application: { image: settings.image, health: settings.health } },
+    });
     if (found.reused) handle.reused();
     const name = nameOf(found.drvPath).replace(/\.drv$/, '');
     if (found.built) {
@@ -206,7 +218,7 @@ class Execution {
 
 interface Prepared {
   readonly source: Source;
-  readonly found: FoundDerivation;
+  readonly found: DescribedDerivation;
 }
 
 type Handle = Parameters<Parameters<BuildContext['step']>[1]>[0];

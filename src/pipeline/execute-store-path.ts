@@ -5,6 +5,7 @@ import { missingPath } from '../nix/store-database.ts';
 import type { SourceSpec } from '../source/source.ts';
 import { closureSize } from '../store/closure.ts';
 import { nameOf, parseStorePath } from '../store/store-path.ts';
+import { applicationSettings } from './application-settings.ts';
 import { repositoryOf } from './image-name.ts';
 import type { PipelineServices } from './pipeline-services.ts';
 import { releaseImage } from './release-image.ts';
@@ -31,7 +32,7 @@ export async function executeStorePath(
   const [closure, info] = await Promise.all([services.store.closure([path]), services.store.pathInfo(path)]);
   const facts: BuildFacts = { outPaths: [path], artifactSize: closureSize(closure) };
   await context.record(facts);
-  const settings = release.application ?? {};
+  const settings = applicationSettings({}, release.application ?? {}, release.imageSettings);
   return await releaseImage(services, build, context, {
     closure,
     settings,

@@ -2,7 +2,8 @@
 import { dirname, join, relative } from 'node:path';
 import type { StorePath } from '../base/brand.ts';
 import { findEvaluation, saveEvaluation } from '../build/reuse-queries.ts';
-import { instantiate } from '../nix/instantiate.ts';
+import type { ExpressionFacts } from '../nix/expression-facts.ts';
+import { instantiate, type Instantiated } from '../nix/instantiate.ts';
 import { checkSyntax } from '../nix/check-syntax.ts';
 import type { Source, SourceSpec } from '../source/source.ts';
 import { isStorePath, parseStorePath } from '../store/store-path.ts';
@@ -13,6 +14,8 @@ export interface FoundDerivation {
   readonly drvPath: StorePath;
   /** Output name → path, as far as it is known before the build. The first is the one asked for. */
   readonly outputs: Readonly<Record<string, StorePath>>;
+  /** What the expression says of its program and image. */
+  readonly facts: ExpressionFacts;
   /** No evaluation was needed. */
   readonly reused: boolean;
   /** Every output is in the store. */
@@ -41,22 +44,22 @@ export async function findDerivation(
     const built = await allValid(services, Object.values(outputs));
     // Without outputs and without the derivation there is nothing to go on with: it is evaluated again.
     if (built || (await store.isValid(known.drvPath)))
-      return { drvPath: known.drvPath, outputs, reused: true, built };
+      return { drvPath: known.drvPath, outputs, facts: known.facts, reused: true, built };
   }
   options.onActivity('evaluating');
-  const { drvPath, outputName } = await evaluate(services, source, options);
+  const { drvPath, outputName, facts } = await evaluate(services, source, options);
   const all = await store.derivationOutputs(drvPath);
   const wanted = all.get(outputName);
   const outputs = wanted === undefined ? {} : { [outputName]: wanted };
-  await saveEvaluation(db, source.contentKey, { drvPath, outputs });
-  return { drvPath, outputs, reused: false, built: await allValid(services, Object.values(outputs)) };
+  await saveEvaluation(db, source.contentKey, { drvPath, outputs, facts: { ...facts } });
+  return { drvPath, outputs, facts, reused: false, built: await allValid(services, Object.values(outputs)) };
 }
 
 async function evaluate(
   services: PipelineServices,
   source: Source,
   options: FindOptions,
-): Promise<{ readonly drvPath: StorePath; readonly outputName: string }> {
+): Promise<Instantiated> {
   const packages = await choosePackageSet(options.packages, services.env);
   // Somebody at their own machine may let their own expression read their own files; nobody else may.
   const own =
@@ -66,6 +69,7 @@ async function evaluate(
     restricted: !(services.allowLocal && own),
     sourceDirectory: readableFolder(source),
     displayPath: (file) => displayPath(file, source, options.spec),
+    withFacts: true,
     gcRoot: services.roots.linkOf(`drv-${options.buildId}`),
     signal: options.signal,
     onEvent: (event) => {

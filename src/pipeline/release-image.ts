@@ -8,7 +8,7 @@ import type { BuildContext } from '../build/attempt-context.ts';
 import type { BuildFacts, BuildRecord } from '../build/build-record.ts';
 import { findImage, saveImage } from '../build/reuse-queries.ts';
 import type { AppSettings } from '../config/app-settings.ts';
-import { mergeImageSettings } from '../image/image-settings.ts';
+import type { ProgramFacts } from '../image/entry-point.ts';
 import type { StartCheckResult } from '../image/start-check.ts';
 import { readDerivation } from '../nix/read-derivation.ts';
 import type { Closure } from '../store/closure.ts';
@@ -23,6 +23,8 @@ export interface ReleaseInput {
   readonly repository: RepositoryName;
   /** Says what the program is called, when it is still in the store. */
   readonly drvPath?: StorePath;
+  /** What the expression says of the program. */
+  readonly program?: ProgramFacts;
   /** What is known of the build so far. */
   readonly facts: BuildFacts;
 }
@@ -92,13 +94,15 @@ class Release {
     const services = this.#services;
     const { closure, settings, repository } = this.#input;
     const environmentVars = this.#build.options.environmentVars ?? {};
-    const key = imageKey(
+    const program = await this.#programFacts();
+    const key = imageKey({
       closure,
-      { ...settings, build: undefined },
+      settings: { image: settings.image, health: settings.health },
       environmentVars,
+      program,
       repository,
-      services.system,
-    );
+      system: services.system,
+    });
     const known = this.#release.freshPlan ? undefined : await findImage(services.db, key);
     if (known !== undefined) {
       const digest = known.digest as OciDigest;
@@ -121,8 +125,8 @@ class Release {
         closure,
         system: services.system,
         repository,
-        settings: { ...settings, image: mergeImageSettings(settings.image) },
-        program: await this.#programFacts(),
+        settings,
+        program,
         environmentVars,
         freshPlan: this.#release.freshPlan,
         signal,
@@ -202,12 +206,12 @@ class Release {
     return warning;
   }
 
-  async #programFacts(): Promise<{ readonly pname?: string; readonly mainProgram?: string }> {
-    const { drvPath } = this.#input;
-    if (drvPath === undefined || !(await this.#services.store.isValid(drvPath))) return {};
+  async #programFacts(): Promise<ProgramFacts> {
+    const { drvPath, program } = this.#input;
+    if (drvPath === undefined || !(await this.#services.store.isValid(drvPath))) return program ?? {};
     const { env } = await readDerivation(drvPath);
     const pname = env.get('pname') ?? env.get('name')?.replace(/-\d[\w.+-]*$/, '');
-    const mainProgram = env.get('NIX_MAIN_PROGRAM');
+    const mainProgram = program?.mainProgram ?? env.get('NIX_MAIN_PROGRAM');
     return {
       ...(pname === undefined ? {} : { pname }),
       ...(mainProgram === undefined ? {} : { mainProgram }),
@@ -226,22 +230,22 @@ function hasStarted(results: unknown): boolean {
   );
 }
 
+interface ImageKeyInput {
+  readonly closure: Closure;
+  readonly settings: AppSettings;
+  readonly environmentVars: Readonly<Record<string, string>>;
+  readonly program: ProgramFacts;
+  readonly repository: string;
+  readonly system: string;
+}
+
 /** Everything that decides the image; its digest is remembered under this. */
-function imageKey(
-  closure: Closure,
-  settings: unknown,
-  env: Readonly<Record<string, string>>,
-  repository: string,
-  system: string,
-): string {
+function imageKey({ closure, ...rest }: ImageKeyInput): string {
   const json = canonicalJson({
-    version: 1,
+    version: 2,
     roots: closure.roots,
     paths: closure.paths.map((info) => `${info.path} ${info.narHash}`),
-    settings: JSON.parse(JSON.stringify(settings)) as Json,
-    env,
-    repository,
-    system,
+    ...(JSON.parse(JSON.stringify(rest)) as { readonly [key: string]: Json }),
   });
   return createHash('sha256').update(json).digest('hex');
 }

@@ -7,6 +7,8 @@ export const releaseSettingsSchema = z.object({
   tag: z.string().optional(),
   push: z.array(z.string()).default([]),
   image: z.boolean().default(true),
+  /** How the image runs; wins over the application's settings and its expression. */
+  imageSettings: appSettingsSchema.shape.image,
   freshPlan: z.boolean().default(false),
   /** Whose cache settings apply; default: those of the machine that builds. */
   workerId: z.string().optional(),

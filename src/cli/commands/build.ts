@@ -8,11 +8,12 @@ import { parseBuildRequest, type BuildRequest } from '../../pipeline/build-reque
 import { printJson, type CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
 import { examples } from '../create-examples.ts';
+import { addImageFlags, type ImageFlags, readImageFlags } from '../image-flags.ts';
 import { followToEnd } from '../follow-build.ts';
 import { parseSource, readExtraFiles } from '../parse-source.ts';
 import { exitCodeOf, printBuildResult } from '../print-build.ts';
 
-interface BuildFlags {
+interface BuildFlags extends ImageFlags {
   readonly attr?: string;
   readonly name?: string;
   readonly tag?: string;
@@ -40,8 +41,7 @@ interface BuildFlags {
 const collect = (value: string, before: string[]): string[] => [...before, value];
 
 export function defineBuild(program: Command, context: CommandContext): void {
-  program
-    .command('build')
+  addImageFlags(program.command('build'))
     .summary('build a source and make an image that is proven to start')
     .description(
       'Builds SOURCE with Nix, makes an image of the result, starts it, and puts it into the registry.',
@@ -143,6 +143,7 @@ async function readRequest(
     spec = { ...spec, files: await readExtraFiles(flags.file, context.cwd) };
   }
   const environmentVars = Object.fromEntries(flags.env.map(parseVariable));
+  const imageSettings = readImageFlags(flags);
   return parseBuildRequest({
     source: spec,
     options: {
@@ -161,6 +162,7 @@ async function readRequest(
     ...(flags.tag === undefined ? {} : { tag: flags.tag }),
     push: flags.push,
     image: flags.image,
+    ...(imageSettings === undefined ? {} : { imageSettings }),
     freshPlan: flags.freshPlan ?? false,
   });
 }
