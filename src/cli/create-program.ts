@@ -1,5 +1,5 @@
 /** The command table. Each command stands in a file of its own and loads what it needs when it runs. */
-import { Command } from 'commander';
+import { Command, Help, type Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import { defineBasis } from './commands/basis.ts';
 import { defineBuild } from './commands/build.ts';
@@ -52,6 +52,7 @@ export function createProgram(context: CommandContext): Command {
     .showSuggestionAfterError()
     .showHelpAfterError('\nRun with --help for the options.')
     .exitOverride()
+    .configureHelp({ optionDescription: describeOption })
     .configureOutput({
       writeOut: (text) => context.out.write(text),
       writeErr: (text) => context.err.write(text),
@@ -66,6 +67,14 @@ export function createProgram(context: CommandContext): Command {
 }
 
 function inherit(command: Command, program: Command): void {
-  command.copyInheritedSettings(program).showHelpAfterError('\nRun with --help for the options.');
+  command
+    .copyInheritedSettings(program)
+    .showHelpAfterError('\nRun with --help for the options.')
+    .helpCommand(false);
   for (const child of command.commands) inherit(child, program);
+}
+
+/** An empty list, the default of options that may be repeated, says nothing. */
+function describeOption(option: Option): string {
+  return new Help().optionDescription(option).replace(' (default: [])', '');
 }

@@ -24,6 +24,8 @@ export const TEST_TOOLS: readonly TestTool[] = [
   { programs: ['skopeo'], packageName: 'skopeo', neededFor: 'copies from and to the registry' },
   { programs: ['podman'], packageName: 'podman', neededFor: 'images in Podman' },
   { programs: ['buildah'], packageName: 'buildah', neededFor: 'images in Buildah' },
+  { programs: ['zsh'], packageName: 'zsh', neededFor: 'completion in zsh' },
+  { programs: ['fish'], packageName: 'fish', neededFor: 'completion in fish' },
   {
     programs: ['chromium', 'google-chrome', 'chrome'],
     packageName: 'chromium',

@@ -13,6 +13,7 @@ export function defineCompletion(program: Command, context: CommandContext): voi
       'after',
       examples([
         ['source <(kiln completion bash)', 'in ~/.bashrc'],
+        ['source <(kiln completion zsh)', 'in ~/.zshrc, after compinit'],
         ['kiln completion fish > ~/.config/fish/completions/kiln.fish', 'for fish'],
       ]),
     )
