@@ -86,6 +86,14 @@ const ROWS: readonly Row[] = [
     }),
   },
   {
+    // As the shells dash and BusyBox say it.
+    pattern: /cannot create ([^\n:]+): directory nonexistent|can't create ([^\n:]+): nonexistent directory/i,
+    explain: (match) => ({
+      reason: `missing directory: the folder of ${match[1] ?? match[2]} does not exist in the image`,
+      hint: 'Add the folder to image.writable in kiln.toml, or let the program write below /tmp.',
+    }),
+  },
+  {
     pattern: /EADDRINUSE|address already in use/i,
     explain: () => ({
       reason: 'the program could not listen: its address is in use inside the container',

@@ -70,6 +70,7 @@ export async function checkStart(input: StartCheckInput): Promise<StartCheckResu
     });
     await using container = await runContainer(input.runtime, bundle, {
       ...(input.signal === undefined ? {} : { signal: input.signal }),
+      graceMs: 0, // nothing of a check is worth saving
       onLine: (line) => input.onLine?.(line),
     });
     const verdict = await judge(container, input, directory);

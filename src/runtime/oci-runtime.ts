@@ -15,6 +15,8 @@ export interface OciRuntime {
 
 export interface RunContainerOptions {
   readonly signal?: AbortSignal;
+  /** Milliseconds between SIGTERM and SIGKILL when `signal` is aborted. Default 5000. */
+  readonly graceMs?: number;
   readonly onLine?: (line: string, stream: OutputStream) => void;
 }
 
@@ -56,6 +58,7 @@ export async function runContainer(
     [...global, 'run', '--bundle', bundle.directory, '--pid-file', pidFile, id],
     {
       ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
       onLine: (line, stream) => {
         tail.push(line);
         if (tail.length > TAIL_LINES) tail.shift();
