@@ -10,6 +10,7 @@
 import { readFileSync } from 'node:fs';
 import type { NarHash, StorePath } from '../src/base/brand.ts';
 import { formatBytes } from '../src/base/units.ts';
+import { choosePlan } from '../src/oci/choose-plan.ts';
 import { planLayers } from '../src/oci/layer-plan.ts';
 import { closureSize, type Closure, type PathInfo } from '../src/store/closure.ts';
 
@@ -23,7 +24,13 @@ const PLANNERS: Readonly<Record<string, Planner>> = {
   'cohorts (auto-layer), 100 layers': (closure) => cohorts(closure, 100),
   'cohorts (auto-layer), 64 layers': (closure) => cohorts(closure, 64),
   'kiln, each plan fresh, 64 layers': (closure) => planLayers(closure).layers,
-  'kiln, 64 layers': (closure, earlier, previous) =>
+  'kiln, fresh unless it costs much': (closure, earlier, previous) =>
+    choosePlan(closure, {
+      budget: 64,
+      existing: previous ?? [],
+      history: earlier.map((revision) => revision.paths.map((info) => info.path)),
+    }).plan.layers,
+  'kiln, kept layers, 64': (closure, earlier, previous) =>
     planLayers(closure, {
       existing: previous ?? [],
       history: earlier.map((revision) => revision.paths.map((info) => info.path)),

@@ -31,6 +31,7 @@ import type { PathHolder } from './path-holder.ts';
 import { type ImageInput, insertResult, publishImage } from './publish-image.ts';
 import { type ManifestInput, putManifest, setTag, type StoredManifest } from './put-manifest.ts';
 import * as reading from './read-manifests.ts';
+import { type ReleasedResult, releasedResults } from './released-results.ts';
 import { DEFAULT_RETENTION, explainRetention, type Retained, type RetentionPolicy } from './retention.ts';
 
 /** Generates the bytes of a recipe. */
@@ -67,6 +68,8 @@ export interface Catalog {
   imageDetails(repository: RepositoryName, reference: string): Promise<ImageDetails | undefined>;
   /** Keeps a document with the manifest, e.g. kind `start-check`. */
   recordResult(repository: RepositoryName, digest: OciDigest, kind: string, result: unknown): Promise<void>;
+  /** Documents of that kind kept with the repository's releases, newest first. */
+  releasedResults(repository: RepositoryName, kind: string, limit: number): Promise<ReleasedResult[]>;
   pin(repository: RepositoryName, digest: OciDigest, reason: string): Promise<void>;
   unpin(repository: RepositoryName, digest: OciDigest, reason: string): Promise<void>;
   explainRetention(repository: RepositoryName): Promise<Retained[]>;
@@ -121,6 +124,7 @@ export async function openCatalog(options: CatalogOptions): Promise<Catalog> {
     imageDetails: (repository, reference) => imageDetails(db, repository, reference),
     recordResult: async (repository, digest, kind, result) =>
       await insertResult(db, await requireRepository(db, repository), digest, kind, result),
+    releasedResults: (repository, kind, limit) => releasedResults(db, repository, kind, limit),
     pin: (repository, digest, reason) => pin(db, repository, digest, reason),
     unpin: (repository, digest, reason) => unpin(db, repository, digest, reason),
     explainRetention: async (repository) =>

@@ -3,6 +3,7 @@ import type { OciDigest, StorePath } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
 import type { Database } from '../db/database.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { choosePlan, type PlanChoice } from '../oci/choose-plan.ts';
 import { digestOf } from '../oci/digest.ts';
 import { encodeImageConfig, type ImageConfig } from '../oci/image-config.ts';
 import { checkPlan, LAYER_BUDGET, LAYER_CAP, type LayerPlan, planLayers } from '../oci/layer-plan.ts';
@@ -50,11 +51,11 @@ export interface ImageRequest {
   /** A path of the closure with CA certificates; default: the package that has them, if one is there. */
   readonly caBundle?: StorePath;
   readonly base?: BaseImage;
-  /** The last revision of the same image: its layers are kept where they still fit. */
+  /** The last revision of the same image: its layers are kept where that saves noticeably. */
   readonly previous?: { readonly layers: readonly Layer[] };
   /** Earlier revisions of the same image, oldest first. */
   readonly history?: PathHistory;
-  /** Plan as if there had been no earlier revision. */
+  /** The plan that follows from the closure alone, whatever it costs. */
   readonly freshPlan?: boolean;
   /** A recorded plan to follow exactly. */
   readonly plan?: LayerPlan;
@@ -82,6 +83,10 @@ export interface BuiltImage {
   /** Bytes of config and all layers. */
   readonly size: number;
   readonly plan: LayerPlan;
+  /** `fresh` follows from the closure alone, `kept` from the releases before as well, `given` was asked for. */
+  readonly planKind: PlanChoice['kind'] | 'given';
+  /** Bytes of store paths in layers that `previous` does not have. */
+  readonly newBytes: number;
   readonly findings: readonly Finding[];
   /** Layers whose digest was known. */
   readonly reusedLayers: number;
@@ -101,7 +106,7 @@ export async function buildImage(request: ImageRequest, context: ImageContext = 
     tree: new ImageTree(request.closure, [], location.physicalRoot),
   });
   const root = rootFor(request, user, location);
-  const plan = planFor(request);
+  const { plan, kind: planKind, newBytes } = planFor(request);
   const rootEntries = withAttributes(settings, root.entries);
   const recipes = [...storeRecipes(request, plan), recipe(rootEntries)];
   const hashed = await hashWith(recipes, request, context, location);
@@ -126,7 +131,16 @@ export async function buildImage(request: ImageRequest, context: ImageContext = 
   });
   findings.push(...checkModes(settings));
   const { layers, reused, hashedBytes } = hashed;
-  return { ...assemble(request, run, layers), layers, plan, findings, reusedLayers: reused, hashedBytes };
+  return {
+    ...assemble(request, run, layers),
+    layers,
+    plan,
+    planKind,
+    newBytes,
+    findings,
+    reusedLayers: reused,
+    hashedBytes,
+  };
 }
 
 type Documents = Pick<BuiltImage, 'config' | 'configDigest' | 'manifest' | 'manifestDigest' | 'size'>;
@@ -174,10 +188,12 @@ function rootFor(request: ImageRequest, user: ImageUser, location: StoreLocation
   });
 }
 
-function planFor(request: ImageRequest): LayerPlan {
+type PlanFor = Pick<PlanChoice, 'plan' | 'newBytes'> & { readonly kind: BuiltImage['planKind'] };
+
+function planFor(request: ImageRequest): PlanFor {
   if (request.plan !== undefined) {
     checkPlan(request.plan, request.closure);
-    return request.plan;
+    return { plan: request.plan, kind: 'given', newBytes: 0 };
   }
   const below = request.base?.layers.length ?? 0;
   const budget = Math.min(LAYER_BUDGET - 1, LAYER_CAP - 1 - below);
@@ -186,11 +202,17 @@ function planFor(request: ImageRequest): LayerPlan {
       'image-failed',
       `The base image has ${below} layers, which leaves none of ${LAYER_CAP}`,
     );
-  if (request.freshPlan === true) return planLayers(request.closure, { budget });
   const existing = (request.previous?.layers ?? []).map(({ recipe: { entries } }) =>
     entries.flatMap((entry) => (entry.type === 'store-path' ? [entry.path] : [])),
   );
-  return planLayers(request.closure, { budget, existing, history: request.history ?? [] });
+  const history = request.history ?? [];
+  const choice = choosePlan(request.closure, { budget, existing, history });
+  if (request.freshPlan !== true || choice.kind === 'fresh') return choice;
+  return {
+    plan: planLayers(request.closure, { budget }),
+    kind: 'fresh',
+    newBytes: choice.otherNewBytes ?? 0,
+  };
 }
 
 function storeRecipes({ closure, settings = {} }: ImageRequest, plan: LayerPlan): LayerRecipe[] {

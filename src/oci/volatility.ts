@@ -44,7 +44,7 @@ export function closureGraph(closure: Closure, history: PathHistory = []): Closu
 }
 
 /** Sum of the weights of the set bits. */
-function weightOf(bits: Uint32Array, weights: Float64Array): number {
+export function weightOf(bits: Uint32Array, weights: Float64Array): number {
   let sum = 0;
   for (let word = 0; word < bits.length; word++) sum += wordWeight(bits[word] ?? 0, word, weights);
   return sum;

@@ -11,7 +11,9 @@ import { contentOf, expectationOf, portsOf, programOf } from '../image/image-pro
 import type { LayerHasher } from '../image/layer-hasher.ts';
 import { checkStart, type StartCheckResult } from '../image/start-check.ts';
 import { parseImageConfig } from '../oci/image-config.ts';
+import type { LayerPlan } from '../oci/layer-plan.ts';
 import type { Layer } from '../oci/layer-recipe.ts';
+import type { PathHistory } from '../oci/volatility.ts';
 import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import type { Closure } from '../store/closure.ts';
 
@@ -45,9 +47,26 @@ export interface MadeImage {
 /** Kind of the start-up check among the documents that the registry keeps with a manifest. */
 export const START_CHECK = 'start-check';
 
+/** Kinds of further documents: how the layers were planned, and what the look before the first run brought up. */
+export const LAYER_PLAN = 'layer-plan';
+export const PREFLIGHT = 'preflight';
+
+/** `plan.json`: with it the same closure gives the same layers again. */
+export interface RecordedPlan extends LayerPlan {
+  readonly kind: BuiltImage['planKind'];
+  /** Outputs of the build. */
+  readonly roots: readonly StorePath[];
+}
+
+/** Releases that the planner learns from. */
+const HISTORY = 20;
+
 /** @throws KilnError image-failed, image-does-not-start, and what the parts throw */
 export async function makeImage(services: ImageServices, input: MakeImageInput): Promise<MadeImage> {
-  const previous = input.freshPlan ? undefined : await previousLayers(services.catalog, input.repository);
+  const [previous, history] = await Promise.all([
+    previousLayers(services.catalog, input.repository),
+    planHistory(services.catalog, input.repository),
+  ]);
   const built = await buildImage(
     {
       closure: input.closure,
@@ -57,6 +76,7 @@ export async function makeImage(services: ImageServices, input: MakeImageInput):
       program: input.program,
       environmentVars: input.environmentVars,
       freshPlan: input.freshPlan,
+      history,
       ...(previous === undefined ? {} : { previous: { layers: previous } }),
     },
     {
@@ -69,12 +89,21 @@ export async function makeImage(services: ImageServices, input: MakeImageInput):
         ),
     },
   );
+  input.onLog(`layers: ${describePlan(built)}`);
   for (const finding of built.findings) input.onLog(`preflight: ${finding.severity}: ${finding.message}`);
   const digest = await services.catalog.stageImage({
     repository: input.repository,
     manifest: built.manifest,
     config: built.config,
     layers: built.layers,
+    results: {
+      [LAYER_PLAN]: {
+        ...built.plan,
+        kind: built.planKind,
+        roots: input.closure.roots,
+      } satisfies RecordedPlan,
+      [PREFLIGHT]: built.findings,
+    },
   });
   const checks = await startChecks(services, input, built, digest);
   return { digest, built, checks };
@@ -136,6 +165,20 @@ async function previousLayers(catalog: Catalog, repository: RepositoryName): Pro
   return details?.layerList.flatMap(({ digest, size, recipe }) =>
     recipe === undefined ? [] : [{ digest, size, recipe }],
   );
+}
+
+/** What earlier releases were made of, oldest first. */
+async function planHistory(catalog: Catalog, repository: RepositoryName): Promise<PathHistory> {
+  const plans = await catalog.releasedResults(repository, LAYER_PLAN, HISTORY);
+  return plans.map(({ result }) => (result as RecordedPlan).layers.flat()).reverse();
+}
+
+function describePlan(built: BuiltImage): string {
+  const why =
+    built.planKind === 'kept'
+      ? 'those of the release before are kept: planned from the closure alone, noticeably more would be new'
+      : 'planned from the closure alone, so that any machine makes the same';
+  return `${built.plan.layers.length} of store paths, ${formatBytes(built.newBytes)} new; ${why}`;
 }
 
 /** Store paths of a layer, for views. */

@@ -137,7 +137,7 @@ class Release {
     await saveImage(services.db, key, { digest: made.digest, size: made.built.size, details: {} });
     const check = made.checks.find((result) => result.profile === 'default');
     handle.detail(
-      `${formatBytes(made.built.size)} in ${made.built.layers.length} layers, ${made.built.reusedLayers} reused; ${check?.detail ?? 'started before'}`,
+      `${formatBytes(made.built.size)} in ${made.built.layers.length} layers (${made.built.planKind} plan), ${made.built.reusedLayers} reused; ${check?.detail ?? 'started before'}`,
     );
     return { digest: made.digest, size: made.built.size, reused: false };
   }
