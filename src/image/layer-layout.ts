@@ -2,6 +2,7 @@
 import type { LayerRecipe, StoreEntry } from '../oci/layer-recipe.ts';
 import { recipeParts } from '../oci/recipe-parts.ts';
 import { paddedSize, TAR_TRAILER, type TarEntry, tarHeaderLength } from '../oci/tar-header.ts';
+import { LayoutCache } from './layout-cache.ts';
 import { TreeLayout } from './tree-layout.ts';
 import type { StoreLocation } from './walk-store-path.ts';
 
@@ -16,39 +17,23 @@ export interface LayerLayout {
   readonly size: number;
 }
 
-/** Trees of store paths that were walked lately, the least used ones dropped when they outgrow `limit` bytes. */
+/** Trees of store paths that were walked lately. */
 export class TreeCache {
-  readonly #trees = new Map<string, TreeLayout>();
-  readonly #limit: number;
-  #used = 0;
+  readonly #trees: LayoutCache<TreeLayout>;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.#trees = new LayoutCache(limit);
   }
 
   /** @throws KilnError store-path-missing, store-path-changed */
   get(entry: StoreEntry, mtime: number, location: StoreLocation): TreeLayout {
     const key = `${entry.path} ${mtime} ${JSON.stringify(entry.attributes ?? [])}`;
-    const known = this.#trees.get(key);
-    if (known !== undefined) {
-      this.#trees.delete(key);
-      this.#trees.set(key, known);
-      return known;
-    }
-    const tree = new TreeLayout(key, entry, mtime, location);
-    this.#trees.set(key, tree);
-    this.#used += tree.memory;
-    for (const [oldest, old] of this.#trees) {
-      if (this.#used <= this.#limit || old === tree) break;
-      this.#trees.delete(oldest);
-      this.#used -= old.memory;
-    }
-    return tree;
+    return this.#trees.get(key, () => new TreeLayout(key, entry, mtime, location));
   }
 
   /** Drops a tree, so that the next reader looks at the store again. */
   forget(tree: TreeLayout): void {
-    if (this.#trees.delete(tree.key)) this.#used -= tree.memory;
+    this.#trees.forget(tree.key);
   }
 }
 

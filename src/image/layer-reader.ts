@@ -1,9 +1,10 @@
-/** Serves the bytes of layers from the store, whole or in part, without holding up the main thread. */
+/** Serves the bytes of layers and NARs from the store, whole or in part, without holding up the main thread. */
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
+import type { NarHash, StorePath } from '../base/brand.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import { LayerStream } from './layer-stream.ts';
-import type { ReadAnswer, ReadCommand, ReadWorkerData } from './read-protocol.ts';
+import type { ReadAnswer, ReadCommand, ReadSource, ReadWorkerData } from './read-protocol.ts';
 import { REAL_STORE, type StoreLocation } from './walk-store-path.ts';
 import { startWorker } from './worker-thread.ts';
 
@@ -54,6 +55,32 @@ export class LayerReader implements AsyncDisposable {
     layer: { readonly recipe: LayerRecipe; readonly size?: number },
     options: ReadOptions = {},
   ): Promise<LayerStream> {
+    return await this.#open({ type: 'layer', recipe: layer.recipe }, layer.size, options);
+  }
+
+  /**
+   * The same for the NAR of a valid path. Files are looked at when their bytes are due: one that vanishes or changes then
+   * fails the stream. Up to a megabyte is in memory when this settles.
+   * @throws KilnError store-path-missing, store-path-changed (it has another size), invalid-input (no such byte)
+   */
+  async openNar(
+    nar: { readonly path: StorePath; readonly narHash: NarHash; readonly narSize: number },
+    options: ReadOptions = {},
+  ): Promise<LayerStream> {
+    const { path, narHash } = nar;
+    return await this.#open({ type: 'nar', path, narHash }, nar.narSize, options);
+  }
+
+  /** The `.ls` document of a path. @throws KilnError store-path-missing, store-path-changed */
+  async openListing(path: StorePath, signal?: AbortSignal): Promise<LayerStream> {
+    return await this.#open({ type: 'listing', path }, undefined, signal === undefined ? {} : { signal });
+  }
+
+  async #open(
+    source: ReadSource,
+    expectedSize: number | undefined,
+    options: ReadOptions,
+  ): Promise<LayerStream> {
     options.signal?.throwIfAborted();
     const { start = 0, end, signal } = options;
     const lane = this.#quietest();
@@ -65,10 +92,10 @@ export class LayerReader implements AsyncDisposable {
     const command: ReadCommand = {
       type: 'open',
       id,
-      recipe: layer.recipe,
+      source,
       start,
       ...(end === undefined ? {} : { end }),
-      ...(layer.size === undefined ? {} : { expectedSize: layer.size }),
+      ...(expectedSize === undefined ? {} : { expectedSize }),
     };
     lane.worker.postMessage(command);
     await stream.opened;

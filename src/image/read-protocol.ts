@@ -1,4 +1,5 @@
-/** Messages between a layer reader and its worker threads. */
+/** Messages between a reader of layers and NARs and its worker threads. */
+import type { NarHash, StorePath } from '../base/brand.ts';
 import type { Failure } from '../base/error.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
 import type { StoreLocation } from './walk-store-path.ts';
@@ -9,11 +10,17 @@ export interface ReadWorkerData {
   readonly cacheBytes: number;
 }
 
+/** What bytes are made of. `narHash` names the content that an offset table was made for. */
+export type ReadSource =
+  | { readonly type: 'layer'; readonly recipe: LayerRecipe }
+  | { readonly type: 'nar'; readonly path: StorePath; readonly narHash: NarHash }
+  | { readonly type: 'listing'; readonly path: StorePath };
+
 export type ReadCommand =
   | {
       readonly type: 'open';
       readonly id: number;
-      readonly recipe: LayerRecipe;
+      readonly source: ReadSource;
       readonly start: number;
       readonly end?: number;
       readonly expectedSize?: number;
