@@ -2,8 +2,8 @@
  * Runs the conformance suites of the OCI distribution specification against a registry that is started for them:
  * the released v1.1.1 and the rewritten one with every flag on. Needs Go 1.24.
  *
- *   npm run conformance                 the suites come from Go's module proxy
- *   npm run conformance -- DIRECTORY    from a clone of opencontainers/distribution-spec (with its tags)
+ *   npm run conformance                 the suites come from Go's module proxy, else from a clone that is made for them
+ *   npm run conformance -- DIRECTORY    from a clone of opencontainers/distribution-spec, as with KILN_CONFORMANCE_SOURCE
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,6 +24,7 @@ interface Suite {
   readonly summary: RegExp;
 }
 
+const REPOSITORY = 'https://github.com/opencontainers/distribution-spec.git';
 const MODULE = 'github.com/opencontainers/distribution-spec/conformance';
 const APIS =
   'PING PULL PUSH BLOBS_ATOMIC BLOBS_DELETE BLOBS_DIGEST_HEADER BLOBS_MOUNT_ANONYMOUS BLOBS_UPLOAD_CANCEL MANIFESTS_ATOMIC MANIFESTS_DELETE MANIFESTS_DIGEST_HEADER MANIFESTS_TAG_PARAM TAGS_ATOMIC TAGS_DELETE TAGS_LIST REFERRER'.split(
@@ -78,13 +79,13 @@ const SUITES: readonly Suite[] = [
 
 const work = mkdtempSync(join(tmpdir(), 'kiln-conformance-'));
 try {
-  process.exitCode = await runAll(process.argv[2]);
+  process.exitCode = await runAll(process.argv[2] ?? process.env['KILN_CONFORMANCE_SOURCE']);
 } finally {
   spawnSync('chmod', ['-R', 'u+w', work]); // Go's module cache is read-only
   rmSync(work, { recursive: true, force: true });
 }
 
-async function runAll(checkout: string | undefined): Promise<number> {
+async function runAll(given: string | undefined): Promise<number> {
   if (spawnSync('go', ['version']).status !== 0) {
     process.stderr.write('Go is not installed; the conformance suites are Go programs (1.24 or newer).\n');
     return 3;
@@ -92,9 +93,14 @@ async function runAll(checkout: string | undefined): Promise<number> {
   // Every flag includes manifests whose members are missing, which the registry refuses unless it is told to take them.
   await using registry = await startTestRegistry({ sparseManifests: true });
   let failed = 0;
+  let checkout = given;
   for (const suite of SUITES) {
-    const source = checkout === undefined ? download(suite) : extract(checkout, suite);
-    if (source === undefined) return 3;
+    let source = checkout === undefined ? download(suite) : extract(checkout, suite);
+    if (source === undefined) {
+      checkout = clone();
+      if (checkout === undefined) return 3;
+      source = extract(checkout, suite);
+    }
     const program = join(work, `suite-${suite.name}`);
     go([...suite.build, program, '.'], source);
     const results = join(work, `results-${suite.name}`);
@@ -123,16 +129,25 @@ function download(suite: Suite): string | undefined {
   });
   const answer = JSON.parse(result.stdout === '' ? '{}' : result.stdout) as { Dir?: string; Error?: string };
   if (answer.Dir === undefined) {
-    process.stderr.write(
-      `The suite ${suite.name} cannot be downloaded: ${answer.Error ?? result.stderr}\n` +
-        'Clone opencontainers/distribution-spec and pass its directory: npm run conformance -- DIRECTORY\n',
-    );
+    process.stderr.write(`${suite.name}: not from the module proxy: ${answer.Error ?? result.stderr}\n`);
     return undefined;
   }
   const copy = join(work, `source-${suite.name}`);
   cpSync(answer.Dir, copy, { recursive: true });
   spawnSync('chmod', ['-R', 'u+w', copy]);
   return copy;
+}
+
+/** Both revisions with all their history, which is small. */
+function clone(): string | undefined {
+  const target = join(work, 'distribution-spec');
+  const result = spawnSync('git', ['clone', '--quiet', '--bare', REPOSITORY, target], { encoding: 'utf8' });
+  if (result.status === 0) return target;
+  process.stderr.write(
+    `${REPOSITORY} cannot be cloned: ${result.stderr.trim()}\n` +
+      'Give a clone of it: npm run conformance -- DIRECTORY, or KILN_CONFORMANCE_SOURCE=DIRECTORY\n',
+  );
+  return undefined;
 }
 
 function extract(checkout: string, suite: Suite): string {

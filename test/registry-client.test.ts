@@ -25,16 +25,16 @@ const name = (text: string): RepositoryName => text as RepositoryName;
 const quick = { baseMs: 1, capMs: 5, totalMs: 5000 };
 const noCredentials = () => Promise.resolve(undefined);
 
-/** An image with one recipe layer of `size` random bytes. */
+/** An image with one recipe layer of a file of `size` random bytes; returns the layer. */
 async function publish(
   registry: TestRegistry,
   repository: string,
   tag: string,
   size: number,
 ): Promise<Buffer> {
-  const bytes = randomBytes(size);
-  await registry.catalog.publishImage({ ...literalImage(bytes), repository: name(repository), tags: [tag] });
-  return bytes;
+  const image = literalImage(randomBytes(size));
+  await registry.catalog.publishImage({ ...image, repository: name(repository), tags: [tag] });
+  return image.content;
 }
 
 /** A proxy in front of a registry that may answer in its place. */

@@ -1,14 +1,15 @@
-/** A registry over a folder, for tests: the real catalog, blob store and embedded database. */
+/** A registry over a folder, for tests: the real catalog, layer reader, blob store and embedded database. */
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFileBlobStore } from '../src/blobs/file-blob-store.ts';
-import { type Catalog, type CatalogOptions, type LayerReader, openCatalog } from '../src/catalog/catalog.ts';
+import { type Catalog, type CatalogOptions, openCatalog } from '../src/catalog/catalog.ts';
 import { holdsNothing } from '../src/catalog/path-holder.ts';
 import type { Database } from '../src/db/database.ts';
 import { openDatabase } from '../src/db/open-database.ts';
+import { createLayerReader } from '../src/image/layer-reader.ts';
 import { createHttpServer } from '../src/http/http-server.ts';
 import { type RegistryOptions, serveRegistry } from '../src/registry/serve-registry.ts';
 
@@ -32,20 +33,6 @@ export type TestRegistryOptions = Partial<Omit<CatalogOptions, 'database' | 'blo
     readonly databaseUrl?: string;
   };
 
-/** Reads "recipes" whose one literal file is the layer: enough where tests are about transport, not about tar. */
-export const literalReader: LayerReader = {
-  size: (recipe) => Promise.resolve(literalContent(recipe).length),
-  async *read(recipe, { start, end }) {
-    const content = literalContent(recipe);
-    for (let at = start; at < end; at += 1000) yield content.subarray(at, Math.min(end, at + 1000));
-  },
-};
-
-function literalContent(recipe: Parameters<LayerReader['size']>[0]): Buffer {
-  const [entry] = recipe.entries;
-  return Buffer.from(entry?.type === 'file' ? entry.contentBase64 : '', 'base64');
-}
-
 export async function startTestRegistry(options: TestRegistryOptions = {}): Promise<TestRegistry> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'kiln-registry-')));
   const database = await openDatabase({
@@ -53,8 +40,9 @@ export async function startTestRegistry(options: TestRegistryOptions = {}): Prom
     ...(options.databaseUrl === undefined ? {} : { url: options.databaseUrl }),
   });
   const blobs = await createFileBlobStore(options.blobDirectory ?? join(directory, 'blobs'));
+  const reader = createLayerReader({ threads: 1 });
   const catalog = await openCatalog({
-    reader: literalReader,
+    reader,
     holder: holdsNothing,
     ...options,
     database,
@@ -71,6 +59,7 @@ export async function startTestRegistry(options: TestRegistryOptions = {}): Prom
     database,
     async [Symbol.asyncDispose]() {
       await server.close(500);
+      await reader[Symbol.asyncDispose]();
       await database[Symbol.asyncDispose]();
       if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
     },

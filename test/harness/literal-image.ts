@@ -1,4 +1,7 @@
-/** An image of one layer that holds one file: enough where a test is about transport, not about tar. */
+/** An image of one layer that holds one file, and nothing of the store. */
+import { layerLayout, TreeCache } from '../../src/image/layer-layout.ts';
+import { readRange } from '../../src/image/read-range.ts';
+import { REAL_STORE } from '../../src/image/walk-store-path.ts';
 import type { OciDigest } from '../../src/base/brand.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { TAR_PROFILE, type LayerRecipe } from '../../src/oci/layer-recipe.ts';
@@ -13,21 +16,12 @@ export interface LiteralImage {
     readonly size: number;
     readonly recipe: LayerRecipe;
   }[];
-  /** Of the only layer. */
+  /** The tar of the only layer, its digest. */
+  readonly content: Buffer;
   readonly digest: OciDigest;
 }
 
-/** The registry must be opened with the literal reader, which gives `bytes` as the layer. */
 export function literalImage(bytes: Buffer): LiteralImage {
-  const digest = digestOf(bytes);
-  const config = Buffer.from(
-    JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } }),
-  );
-  const manifest = encodeManifest({
-    mediaType: OCI_MANIFEST,
-    config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
-    layers: [{ mediaType: OCI_LAYER_TAR, digest, size: bytes.length }],
-  });
   const entry = {
     type: 'file',
     path: '/x',
@@ -37,5 +31,16 @@ export function literalImage(bytes: Buffer): LiteralImage {
     contentBase64: bytes.toString('base64'),
   } as const;
   const recipe = { profile: TAR_PROFILE, mtime: 1, entries: [entry] } as const;
-  return { manifest, config, layers: [{ digest, size: bytes.length, recipe }], digest };
+  const layout = layerLayout(recipe, REAL_STORE, new TreeCache(0));
+  const content = Buffer.concat([...readRange(layout, 0, layout.size, REAL_STORE)]);
+  const digest = digestOf(content);
+  const config = Buffer.from(
+    JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } }),
+  );
+  const manifest = encodeManifest({
+    mediaType: OCI_MANIFEST,
+    config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length },
+    layers: [{ mediaType: OCI_LAYER_TAR, digest, size: content.length }],
+  });
+  return { manifest, config, layers: [{ digest, size: content.length, recipe }], content, digest };
 }
