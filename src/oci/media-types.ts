@@ -22,6 +22,12 @@ export function isImageManifestType(mediaType: string): boolean {
   return mediaType === OCI_MANIFEST || mediaType === DOCKER_MANIFEST;
 }
 
+/** The type of the same bytes in an image of the OCI specification. */
+export function ociLayerType(mediaType: string): string {
+  if (mediaType === DOCKER_LAYER_TAR) return OCI_LAYER_TAR;
+  return mediaType === DOCKER_LAYER_GZIP ? OCI_LAYER_GZIP : mediaType;
+}
+
 /** How the bytes of a layer of this type are compressed; undefined when the type is not that of a layer. */
 export function layerCompression(mediaType: string): 'none' | 'gzip' | 'zstd' | undefined {
   switch (mediaType) {

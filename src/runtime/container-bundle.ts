@@ -36,8 +36,8 @@ export async function createBundle(
   try {
     const root = join(directory, 'rootfs');
     await content.fill?.(root);
-    for (const folder of ['nix/store', 'proc', 'dev', 'sys'])
-      await mkdir(join(root, folder), { recursive: true });
+    for (const folder of ['.', 'nix', 'nix/store', 'proc', 'dev', 'sys'])
+      await makeFolder(join(root, folder));
     await chmod(root, 0o755);
     for (const entry of content.literals) await writeLiteral(root, entry);
     await Promise.all(content.storePaths.map((path) => makeMountPoint(root, path)));
@@ -51,6 +51,14 @@ export async function createBundle(
     await bundle[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** What filled the root may have put a link there that leads out of it. */
+async function makeFolder(path: string): Promise<void> {
+  const status = await lstat(path).catch(() => undefined);
+  if (status?.isDirectory() === true) return;
+  if (status !== undefined) await rm(path);
+  await mkdir(path);
 }
 
 async function writeLiteral(root: string, entry: LiteralEntry): Promise<void> {
@@ -80,6 +88,7 @@ async function makeMountPoint(root: string, path: StorePath): Promise<void> {
       hint: 'Build the image again: its paths were garbage collected.',
     });
   });
+  await rm(join(root, path), { recursive: true, force: true });
   if (status.isDirectory()) await mkdir(join(root, path));
   else await writeFile(join(root, path), '');
 }

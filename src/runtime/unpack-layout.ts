@@ -1,4 +1,5 @@
 /** An image in an OCI layout: its configuration, and its layers unpacked into a root file system. */
+import { createReadStream } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OciDigest } from '../base/brand.ts';
@@ -6,11 +7,12 @@ import { KilnError } from '../base/error.ts';
 import { digestHex } from '../oci/digest.ts';
 import { parseImageConfig, type ImageConfig } from '../oci/image-config.ts';
 import { parseManifest } from '../oci/manifest.ts';
-import { runChecked } from '../process/run-process.ts';
+import { layerCompression } from '../oci/media-types.ts';
+import { unpackLayer } from './unpack-layer.ts';
 
 export interface LayoutImage {
   readonly config: ImageConfig;
-  /** Unpacks the layers, lowest first, with the system's `tar`. Whiteouts are not applied: images of Kiln have none. */
+  /** Unpacks the layers, lowest first. */
   unpack(root: string, signal?: AbortSignal): Promise<void>;
 }
 
@@ -26,17 +28,14 @@ export async function openLayoutImage(directory: string, manifest: OciDigest): P
     async unpack(root, signal) {
       await mkdir(root, { recursive: true });
       for (const layer of content.layers) {
-        await runChecked(
-          'tar',
-          ['--extract', '--file', blob(layer.digest), '--directory', root, '--numeric-owner'],
-          {
-            ...(signal === undefined ? {} : { signal }),
-            describe: (result) =>
-              new KilnError('image-failed', `the layer ${layer.digest} cannot be unpacked`, {
-                where: result.stderr.trim(),
-              }),
-          },
-        );
+        const compression = layerCompression(layer.mediaType);
+        if (compression === undefined)
+          throw new KilnError(
+            'image-failed',
+            `${layer.mediaType} is not a type of layer that can be unpacked`,
+          );
+        const bytes = createReadStream(blob(layer.digest)) as AsyncIterable<Buffer>;
+        await unpackLayer(root, { bytes, compression, name: layer.digest }, signal);
       }
     },
   };
