@@ -68,7 +68,7 @@ export async function linkUpload(
         upload.size,
       ]);
     }
-    await insertLink(tx, id, upload.digest);
+    await insertLinks(tx, id, [upload.digest]);
     await tx.query('delete from blob_uploads where id = $1', [upload.id]);
     return known.length === 0;
   });
@@ -101,7 +101,7 @@ export async function mountBlob(
       digest,
     ]);
     if (row === undefined) return undefined;
-    await insertLink(tx, id, digest);
+    await insertLinks(tx, id, [digest]);
     return contentOf(row);
   });
 }
@@ -119,13 +119,18 @@ export async function unlinkBlob(db: Database, repository: RepositoryName, diges
   });
 }
 
-/** Adds or renews the link. The caller holds the repository's and the digest's lock. */
-export async function insertLink(tx: Queryable, repository: RepositoryId, digest: OciDigest): Promise<void> {
-  await tx.query('update blobs set last_used_at = now() where digest = $1', [digest]);
+/** Adds or renews links. The caller holds the locks of the repository and of the digests, which are blobs. */
+export async function insertLinks(
+  tx: Queryable,
+  repository: RepositoryId,
+  digests: readonly OciDigest[],
+): Promise<void> {
+  const all = [...new Set(digests)];
+  await tx.query('update blobs set last_used_at = now() where digest = any($1::text[])', [all]);
   await tx.query(
-    `insert into repository_blobs (repository_id, digest) values ($1, $2)
+    `insert into repository_blobs (repository_id, digest) select $1, unnest($2::text[])
      on conflict (repository_id, digest) do update set linked_at = now()`,
-    [repository, digest],
+    [repository, all],
   );
 }
 

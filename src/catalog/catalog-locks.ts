@@ -42,7 +42,13 @@ export async function lockExistingRepository(tx: Queryable, name: RepositoryName
 
 /** Locks content by digest until the transaction ends, also content that does not exist yet. */
 export async function lockDigests(tx: Queryable, digests: Iterable<OciDigest>): Promise<void> {
-  for (const digest of [...new Set(digests)].toSorted()) {
-    await tx.query('select pg_advisory_xact_lock(hashtextextended($1, 7207))', [digest]);
-  }
+  const sorted = [...new Set(digests)].toSorted();
+  if (sorted.length === 0) return;
+  // A subquery with an order and an offset is not merged into the outer one: the locks are taken in its order.
+  await tx.query(
+    `select pg_advisory_xact_lock(key) from (
+       select hashtextextended(digest, 7207) as key
+         from unnest($1::text[]) with ordinality as d(digest, place) order by place offset 0) as keys`,
+    [sorted],
+  );
 }

@@ -5,7 +5,7 @@ import type { BlobStore, SealedUpload } from '../blobs/blob-store.ts';
 import type { Database, Queryable } from '../db/database.ts';
 import type { Layer } from '../oci/layer-recipe.ts';
 import { parseManifest } from '../oci/manifest.ts';
-import { insertLink } from './blob-links.ts';
+import { insertLinks } from './blob-links.ts';
 import { lockDigests, lockRepository, type RepositoryId } from './catalog-locks.ts';
 import type { PathHolder } from './path-holder.ts';
 import { insertManifest, setTag } from './put-manifest.ts';
@@ -40,7 +40,7 @@ export async function publishImage(
         parsed.content.kind === 'manifest' ? parsed.content.layers.map((layer) => layer.digest) : [];
       await lockDigests(tx, [config.digest, ...image.layers.map((layer) => layer.digest), ...named]);
       await insertConfig(tx, blobs, repository, config);
-      for (const layer of image.layers) await insertRecipe(tx, repository, layer);
+      await insertRecipes(tx, repository, image.layers);
       await linkKnown(tx, repository, named);
       await insertManifest(tx, holder, repository, { parsed, digest: parsed.digest, sparse: false });
       for (const tag of image.tags) await setTag(tx, repository, tag, parsed.digest);
@@ -99,17 +99,32 @@ async function insertConfig(
       config.size,
     ]);
   }
-  await insertLink(tx, repository, config.digest);
+  await insertLinks(tx, repository, [config.digest]);
 }
 
 /** A blob that was pushed as a file before keeps its file, and learns what it is made of. */
-async function insertRecipe(tx: Queryable, repository: RepositoryId, layer: Layer): Promise<void> {
-  await tx.query(
-    `insert into blobs (digest, size, kind, recipe) values ($1, $2, 'recipe', $3::jsonb)
-     on conflict (digest) do update set recipe = excluded.recipe, last_used_at = now()`,
-    [layer.digest, layer.size, JSON.stringify(layer.recipe)],
+async function insertRecipes(
+  tx: Queryable,
+  repository: RepositoryId,
+  layers: readonly Layer[],
+): Promise<void> {
+  const byDigest = new Map(layers.map((layer) => [layer.digest, layer]));
+  const digests = [...byDigest.keys()];
+  // The same digest is the same recipe, and recipes can be long.
+  const known = await tx.query<{ digest: OciDigest }>(
+    'select digest from blobs where digest = any($1::text[]) and recipe is not null',
+    [digests],
   );
-  await insertLink(tx, repository, layer.digest);
+  for (const { digest } of known) byDigest.delete(digest);
+  if (byDigest.size > 0) {
+    await tx.query(
+      `insert into blobs (digest, size, kind, recipe)
+       select r.digest, r.size, 'recipe', r.recipe from jsonb_to_recordset($1::jsonb) as r(digest text, size bigint, recipe jsonb)
+       on conflict (digest) do update set recipe = excluded.recipe`,
+      [JSON.stringify([...byDigest.values()])],
+    );
+  }
+  await insertLinks(tx, repository, digests);
 }
 
 async function linkKnown(
@@ -121,5 +136,9 @@ async function linkKnown(
     'select digest from blobs where digest = any($1::text[])',
     [[...new Set(digests)]],
   );
-  for (const row of rows) await insertLink(tx, repository, row.digest);
+  await insertLinks(
+    tx,
+    repository,
+    rows.map((row) => row.digest),
+  );
 }
