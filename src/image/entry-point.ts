@@ -1,6 +1,6 @@
 /** Finds the program that an image runs, when the settings leave it open. */
 import type { StorePath } from '../base/brand.ts';
-import { KilnError } from '../base/error.ts';
+import { isKilnError, KilnError } from '../base/error.ts';
 import { nameOf } from '../store/store-path.ts';
 import type { ImageTree } from './image-tree.ts';
 
@@ -19,6 +19,13 @@ export interface EntryPointInput {
   readonly entrypoint?: readonly string[];
   /** The closure's files. */
   readonly tree: ImageTree;
+}
+
+const NOTHING_TO_RUN = 'nothing-to-run';
+
+/** The result is files only: libraries, documents, a source tree. */
+export function isNothingToRun(error: unknown): boolean {
+  return isKilnError(error) && error.fields['reason'] === NOTHING_TO_RUN;
 }
 
 /**
@@ -89,6 +96,7 @@ function nothingToRun(roots: readonly StorePath[]): KilnError {
   return new KilnError('image-failed', 'The build made nothing that could be run', {
     where: roots.join(', '),
     hint: 'Put a program into $out/bin, or set image.entrypoint in kiln.toml to an absolute path.',
+    fields: { reason: NOTHING_TO_RUN },
   });
 }
 

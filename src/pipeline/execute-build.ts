@@ -5,9 +5,12 @@ import type { BuildContext, ExecuteBuild } from '../build/attempt-context.ts';
 import type { BuildFacts, BuildRecord } from '../build/build-record.ts';
 import { isArchiveAhead, relockBasis } from '../basis/relock-basis.ts';
 import { debianDirectory, kilnHome } from '../setup/kiln-home.ts';
+import { findEntryPoint, isNothingToRun } from '../image/entry-point.ts';
+import { ImageTree } from '../image/image-tree.ts';
+import { REAL_STORE } from '../image/walk-store-path.ts';
 import { resolveSource } from '../source/resolve-source.ts';
 import type { Source } from '../source/source.ts';
-import { closureSize } from '../store/closure.ts';
+import { closureSize, type Closure } from '../store/closure.ts';
 import { nameOf } from '../store/store-path.ts';
 import type { AppSettings } from '../config/app-settings.ts';
 import { applicationSettings } from './application-settings.ts';
@@ -56,7 +59,7 @@ class Execution {
   }
 
   async run(): Promise<BuildFacts> {
-    const { step, skipStep } = this.#context;
+    const { step, skipStep, log } = this.#context;
     await step('initiate', async (handle) => {
       this.#context.hide(secretsOf(this.#services.credentialsOf(this.#build.id)));
       handle.detail(`${this.#build.id} · ${this.#build.slug}`);
@@ -85,6 +88,14 @@ class Execution {
     }
     const drvName = nameOf(found.drvPath).replace(/\.drv$/, '');
     const { settings } = found;
+    if (!this.#asksForImage(settings) && !hasProgram(closure, found)) {
+      const reason = 'the result has no program to run: it is built, and no image is made of it';
+      log(`${reason}; put a program into $out/bin, or set image.entrypoint`);
+      await skipStep('image', reason);
+      await skipStep('push', 'there is no image');
+      await step('complete', async () => undefined);
+      return facts;
+    }
     return await releaseImage(this.#services, this.#build, this.#context, {
       closure,
       settings,
@@ -93,6 +104,14 @@ class Execution {
       drvPath: found.drvPath,
       facts,
     });
+  }
+
+  /** Somebody who names the image, its tag or how it runs wants one, and an error where none can be made. */
+  #asksForImage(settings: AppSettings): boolean {
+    const { name, tag, push } = this.#release;
+    return (
+      name !== undefined || tag !== undefined || push.length > 0 || settings.image?.entrypoint !== undefined
+    );
   }
 
   /** Where the archive no longer has what the basis is locked to, the basis is locked anew and evaluated again, once. */
@@ -213,6 +232,16 @@ class Execution {
 
   #activity(step: string, text: string): void {
     this.#services.onActivity(this.#build.id, step, text);
+  }
+}
+
+function hasProgram(closure: Closure, found: FoundDerivation): boolean {
+  try {
+    const tree = new ImageTree(closure, [], REAL_STORE.physicalRoot);
+    findEntryPoint({ roots: closure.roots, facts: found.facts, tree });
+    return true;
+  } catch (error) {
+    return !isNothingToRun(error); // several programs: the image step says which
   }
 }
 
