@@ -1,31 +1,29 @@
 /** Holds the picture of ARCHITECTURE.md: which folder may import which, no cycles, pure folders, sizes and names. */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { BANDS, PURE_FOLDERS } from '../scripts/architecture.ts';
+import { BANDS, FOLDER_CONTENT, PURE_FOLDERS } from '../scripts/architecture.ts';
+import { folderOf, listSourceFiles, readSourceFiles, ROOT } from '../scripts/docs/source-imports.ts';
 
-const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const SRC = join(ROOT, 'src');
 const MAX_LINES = 400;
 const FORBIDDEN_NAMES =
   /^(common|types|index|lib)\.(ts|tsx|mjs)$|(^|-)(utils?|helpers?|manager|misc)\.(ts|tsx|mjs)$/;
-const IMPORT =
-  /^\s*(?:import|export)\s(?:[^'"]*?\sfrom\s)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm;
+/** What people start, what programs import, and what `worker-thread.ts` starts by its name. */
+const PROGRAMS = [
+  'src/cli/main.ts',
+  'src/library.ts',
+  'src/image/hash-worker.ts',
+  'src/image/read-worker.ts',
+];
 
-interface SourceFile {
-  readonly path: string;
-  readonly text: string;
-  readonly imports: readonly string[];
-}
-
-const files = readFiles();
+const files = readSourceFiles('src');
 
 test('folders import only from the bands below them and their allowed neighbours', () => {
   const wrong: string[] = [];
   for (const file of files) {
     for (const imported of file.imports) {
+      if (!imported.startsWith('src/')) continue;
       const [from, to] = [folderOf(file.path), folderOf(imported)];
       if (from !== to && !isAllowed(from, to)) wrong.push(`${file.path} imports ${imported}`);
     }
@@ -33,15 +31,17 @@ test('folders import only from the bands below them and their allowed neighbours
   assert.deepEqual(wrong, []);
 });
 
-test('every folder below src stands in one band', () => {
-  const folders = readdirSync(SRC, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && readdirSync(join(SRC, entry.name)).length > 0)
+test('every folder below src stands in one band and says what it holds', () => {
+  const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && readdirSync(join(ROOT, 'src', entry.name)).length > 0)
     .map((entry) => entry.name);
-  const known = BANDS.flatMap((band) => Object.keys(band.folders));
+  const banded = BANDS.flatMap((band) => Object.keys(band.folders));
+  const known = banded.filter((folder) => FOLDER_CONTENT[folder] !== undefined);
   assert.deepEqual(
     folders.filter((folder) => !known.includes(folder)),
     [],
   );
+  assert.deepEqual(banded.length, new Set(banded).size);
 });
 
 test('no file imports itself through others', () => {
@@ -70,17 +70,35 @@ test('pure folders do no input or output', () => {
 });
 
 test('no file is longer than 400 lines or has a name that says nothing', () => {
-  const everywhere = [
-    ...files.map((file) => join('src', file.path)),
-    ...listFiles('test'),
-    ...listFiles('bench'),
-    ...listFiles('scripts'),
-  ];
+  const everywhere = ['src', 'test', 'bench', 'scripts'].flatMap(listSourceFiles);
   const long = everywhere.filter(
     (path) => readFileSync(join(ROOT, path), 'utf8').split('\n').length - 1 > MAX_LINES,
   );
   const vague = everywhere.filter((path) => FORBIDDEN_NAMES.test(basename(path)));
   assert.deepEqual({ long, vague }, { long: [], vague: [] });
+});
+
+test('every file is used by a program or a test, and every exported value by another file', () => {
+  const all = [...files, ...readSourceFiles('test', 'bench', 'scripts', 'examples')];
+  const byPath = new Map(all.map((file) => [file.path, file]));
+  const used = new Set<string>();
+  const follow = (path: string): void => {
+    if (used.has(path)) return;
+    used.add(path);
+    for (const imported of byPath.get(path)?.imports ?? []) follow(imported);
+  };
+  for (const { path } of all) if (!path.startsWith('src/') || PROGRAMS.includes(path)) follow(path);
+  const words = new Map(all.map(({ path, text }) => [path, new Set(withoutComments(text).match(/\w+/g))]));
+  const unused = files.flatMap(({ path, text }) =>
+    [...text.matchAll(/^export (?:async )?(?:function\*?|const|class) (\w+)/gm)]
+      .map((match) => match[1] ?? '')
+      .filter((name) => !all.some((other) => other.path !== path && words.get(other.path)?.has(name)))
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(
+    { dead: files.map((file) => file.path).filter((path) => !used.has(path)), unused },
+    { dead: [], unused: [] },
+  );
 });
 
 test('processes are started in two places: src/process, and src/runtime for the way into a container', () => {
@@ -102,26 +120,6 @@ function isAllowed(from: string, to: string): boolean {
   return BANDS[fromBand]?.folders[from]?.includes(to) ?? false;
 }
 
-function folderOf(path: string): string {
-  return path.includes('/') ? (path.split('/')[0] ?? '') : 'library';
-}
-
-function readFiles(): SourceFile[] {
-  return listFiles('src').map((path) => {
-    const text = readFileSync(join(ROOT, path), 'utf8');
-    const imports = [...text.matchAll(IMPORT)]
-      .map((match) => match[1] ?? match[2] ?? '')
-      .filter((target) => target.startsWith('.'))
-      .map((target) => relative(SRC, resolve(ROOT, dirname(path), target)));
-    return { path: relative('src', path), text, imports };
-  });
-}
-
-function listFiles(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter(
-      (name) => /\.(ts|tsx|mjs)$/.test(name) && !name.includes('node_modules') && !name.includes('fixtures'),
-    )
-    .map((name) => join(folder, name))
-    .sort();
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, '');
 }

@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { silentContext } from '../scripts/docs/silent-context.ts';
 import { completionScript, type Shell } from '../src/cli/completion-script.ts';
 import { createProgram } from '../src/cli/create-program.ts';
 import { runProcess } from '../src/process/run-process.ts';
 import { findProgram } from '../src/setup/find-program.ts';
-import { silentContext } from './harness/silent-context.ts';
 
 const shells = ['bash', 'zsh', 'fish'] as const;
 const missing = new Map<Shell, string>();

@@ -33,7 +33,7 @@ export async function deleteOldPaths(kiln: Kiln, days: number): Promise<Collecte
  * The old ones that no young one needs, directly or through others; a path comes before those that it refers to, so that
  * each can go when its turn comes.
  */
-function deletable(dead: readonly PathInfo[], isOld: (info: PathInfo) => boolean): StorePath[] {
+export function deletable(dead: readonly PathInfo[], isOld: (info: PathInfo) => boolean): StorePath[] {
   const byPath = new Map(dead.map((info) => [info.path, info]));
   const needed = new Set<StorePath>();
   const open = dead.filter((info) => !isOld(info));

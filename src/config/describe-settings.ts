@@ -48,7 +48,7 @@ export function renderReference(): string {
   return [
     '# kiln.toml',
     '',
-    'Generated from the schemas by `node src/config/write-reference.ts`; do not edit.',
+    'Generated from the schemas by `node scripts/generate-docs.ts`; do not edit.',
     '',
     "Two files have this name. The **application's** lies in its repository and says what to build and how the image runs.",
     "The **server's** lies in its home folder or in `/etc/kiln/`. Both are [TOML](https://toml.io); unknown settings are errors.",

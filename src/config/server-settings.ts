@@ -10,9 +10,7 @@ const hostEntry = z
 
 /** Unknown keys are errors everywhere below. Defaults are written as in the file; secrets are named by file only. */
 export const serverSettingsSchema = z.strictObject({
-  listen: listenAddress()
-    .prefault('127.0.0.1:5000')
-    .describe('Address of the UI, the API, the registry and the cache.'),
+  listen: listenAddress().prefault('127.0.0.1:5000').describe('Address of the API and the registry.'),
   url: httpUrl()
     .optional()
     .describe('Address under which others reach this server; also the server that commands use.'),
@@ -62,9 +60,7 @@ export const serverSettingsSchema = z.strictObject({
         .prefault('16MiB')
         .describe('Log kept of one attempt; of a longer one the head and the tail.'),
       sourceSize: size({ min: '1MiB' }).prefault('2GiB').describe('Largest source that is built.'),
-      uploadSize: size({ min: '1MiB' })
-        .prefault('10GiB')
-        .describe('Largest single upload to the registry or the cache.'),
+      uploadSize: size({ min: '1MiB' }).prefault('10GiB').describe('Largest single upload to the registry.'),
     })
     .prefault({}),
   retention: z

@@ -56,7 +56,6 @@ export function printSummary(
       formatBytes(second.pulledBytes),
       style('dim', `${layers.reused} of ${layers.all} layers reused`),
     ],
-    ['page', style('dim', first.line), style('dim', second.line), ''],
   ];
   const image = second.build.image;
   const lines = [
@@ -66,7 +65,10 @@ export function printSummary(
       `✓ Built, proven to start, published, pulled and run, twice, in ${formatDuration(totalMs)}.`,
     ),
     '',
-    ...table(rows).map((line) => `  ${line}`),
+    ...table(rows, [1, 2]).map((line) => `  ${line}`),
+    '',
+    `  The page said first: ${style('cyan', first.line)}`,
+    `  and then:            ${style('cyan', second.line)}`,
     '',
     `  ${image?.reference ?? ''}`,
     `  ${image?.digest ?? ''}`,
