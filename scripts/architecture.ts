@@ -33,11 +33,10 @@ export const BANDS: readonly Band[] = [
       build: ['source'],
       image: [],
       catalog: [],
-      cache: [],
     },
   },
   { name: 'pipeline', folders: { pipeline: [] } },
-  { name: 'edges', folders: { registry: [], api: [] } },
+  { name: 'edges', folders: { cache: [], registry: [], api: [] } },
   { name: 'programs', folders: { app: [], library: ['app'], cli: ['app', 'library'] } },
 ];
 

@@ -20,6 +20,10 @@ export function facts(environment, folder, startedAt, now) {
 export function formatUptime(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  const parts = [hours > 0 ? `${hours} h` : '', hours + minutes > 0 ? `${minutes} min` : '', `${seconds % 60} s`];
+  const parts = [
+    hours > 0 ? `${hours} h` : '',
+    hours + minutes > 0 ? `${minutes} min` : '',
+    `${seconds % 60} s`,
+  ];
   return parts.filter((part) => part !== '').join(' ');
 }

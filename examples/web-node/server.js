@@ -27,12 +27,17 @@ export function makeServer(environment = process.env) {
 
   const routes = {
     '/': (response) => {
-      const view = { message: MESSAGE, ...facts(environment, import.meta.dirname, startedAt, Date.now()), ...state() };
+      const view = {
+        message: MESSAGE,
+        ...facts(environment, import.meta.dirname, startedAt, Date.now()),
+        ...state(),
+      };
       send(response, 200, 'text/html; charset=utf-8', Mustache.render(template, view));
     },
     '/page.css': (response) => send(response, 200, 'text/css; charset=utf-8', style),
     '/healthz': (response) => send(response, 200, 'text/plain; charset=utf-8', 'ok\n'),
-    '/api/state': (response) => send(response, 200, 'application/json', `${JSON.stringify({ message: MESSAGE, ...state() })}\n`),
+    '/api/state': (response) =>
+      send(response, 200, 'application/json', `${JSON.stringify({ message: MESSAGE, ...state() })}\n`),
     '/events': (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
       response.write(`data: ${JSON.stringify(state())}\n\n`);
@@ -45,7 +50,8 @@ export function makeServer(environment = process.env) {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     if (pathname !== '/healthz') requests++;
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
-    if (request.method !== 'GET' && request.method !== 'HEAD') send(response, 405, 'text/plain', 'GET only\n');
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      send(response, 405, 'text/plain', 'GET only\n');
     else if (route === undefined) send(response, 404, 'text/plain', 'There is no such page.\n');
     else route(response);
   }).on('close', () => clearInterval(pulse));

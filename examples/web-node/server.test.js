@@ -21,7 +21,10 @@ after(() => {
 test('the page shows the message', async () => {
   const response = await fetch(origin);
   assert.equal(response.status, 200);
-  assert.match(await response.text(), new RegExp(`<h1>${MESSAGE.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}</h1>`));
+  assert.match(
+    await response.text(),
+    new RegExp(`<h1>${MESSAGE.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}</h1>`),
+  );
 });
 
 test('the health check answers', async () => {

@@ -2,11 +2,11 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { KilnError } from '../base/error.ts';
 import { parseBuildRequest } from '../pipeline/build-request.ts';
 import type { BuildEvent, LogPosition } from '../pipeline/build-view.ts';
 import type { KilnApi } from './kiln-api.ts';
 import { serveRegistryApi } from './serve-registry-api.ts';
+import { parseInput } from './parse-input.ts';
 
 const credentialsSchema = z
   .strictObject({ accessToken: z.string().optional(), sshKey: z.string().optional() })
@@ -30,13 +30,19 @@ const HEARTBEAT_MS = 15_000;
 export function serveApi(app: FastifyInstance, kiln: KilnApi, stopping: AbortSignal): void {
   const root = '/api/v1';
   const id = (request: FastifyRequest): string => (request.params as { id: string }).id;
-  app.get(`${root}/builds`, (request) => kiln.listBuilds(parse(filterSchema, request.query)));
+  app.get(`${root}/builds`, (request) => kiln.listBuilds(parseInput(filterSchema, request.query)));
   app.post(`${root}/builds`, async (request, reply) => {
-    const { credentials, ...build } = parse(z.looseObject({ credentials: credentialsSchema }), request.body);
+    const { credentials, ...build } = parseInput(
+      z.looseObject({ credentials: credentialsSchema }),
+      request.body,
+    );
     return reply.code(201).send(await kiln.createBuild(parseBuildRequest(build), credentials));
   });
   app.post(`${root}/builds/explain`, (request) => {
-    const { credentials, ...build } = parse(z.looseObject({ credentials: credentialsSchema }), request.body);
+    const { credentials, ...build } = parseInput(
+      z.looseObject({ credentials: credentialsSchema }),
+      request.body,
+    );
     return kiln.explainBuild(parseBuildRequest(build), credentials);
   });
   app.get(`${root}/builds/:id`, (request) => kiln.getBuild(id(request)));
@@ -46,25 +52,25 @@ export function serveApi(app: FastifyInstance, kiln: KilnApi, stopping: AbortSig
     sendEvents(kiln, id(request), request, reply, stopping),
   );
   app.get(`${root}/builds/:id/log`, (request, reply) => {
-    const lines = kiln.readLog(id(request), parse(logSchema, request.query));
+    const lines = kiln.readLog(id(request), parseInput(logSchema, request.query));
     return reply.type('application/x-ndjson').send(Readable.from(jsonLines(lines)));
   });
   app.get(`${root}/images`, () => kiln.listImages());
-  app.get(`${root}/image`, (request) => kiln.getImage(parse(referenceSchema, request.query).reference));
+  app.get(`${root}/image`, (request) => kiln.getImage(parseInput(referenceSchema, request.query).reference));
   app.get(`${root}/image/run`, (request) =>
-    kiln.getRunnable(parse(referenceSchema, request.query).reference),
+    kiln.getRunnable(parseInput(referenceSchema, request.query).reference),
   );
   app.delete(`${root}/image`, async (request, reply) => {
-    await kiln.deleteImage(parse(referenceSchema, request.query).reference);
+    await kiln.deleteImage(parseInput(referenceSchema, request.query).reference);
     return reply.code(204).send();
   });
   app.post(`${root}/images/push`, (request) => {
-    const { reference, destination } = parse(pushSchema, request.body);
+    const { reference, destination } = parseInput(pushSchema, request.body);
     return kiln.pushImage(reference, destination);
   });
   serveRegistryApi(app, kiln.registry);
   app.get(`${root}/cache/statistics`, () => kiln.cacheStatistics());
-  app.post(`${root}/cache/gc`, (request) => kiln.collectGarbage(parse(garbageSchema, request.body)));
+  app.post(`${root}/cache/gc`, (request) => kiln.collectGarbage(parseInput(garbageSchema, request.body)));
 }
 
 /** Each log event carries `ATTEMPT.SEQUENCE` as `id`, so `Last-Event-ID` goes on behind the last line that was seen. */
@@ -109,14 +115,4 @@ async function* serverSentEvents(events: AsyncIterable<BuildEvent>): AsyncGenera
 
 async function* jsonLines(values: AsyncIterable<unknown>): AsyncGenerator<string> {
   for await (const value of values) yield `${JSON.stringify(value)}\n`;
-}
-
-function parse<T>(schema: z.ZodType<T>, input: unknown): T {
-  const result = schema.safeParse(input ?? {});
-  if (result.success) return result.data;
-  throw new KilnError('invalid-input', 'this request cannot be used', {
-    where: result.error.issues
-      .map((issue) => `${issue.path.join('.') || 'request'}: ${issue.message}`)
-      .join('\n'),
-  });
 }

@@ -1,8 +1,8 @@
 /** The JSON API's part for the registry, below `/api/v1/registry`. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { KilnError } from '../base/error.ts';
 import type { RegistryApi } from './registry-api.ts';
+import { parseInput } from './parse-input.ts';
 
 const tokenSchema = z.strictObject({
   name: z.string(),
@@ -16,7 +16,7 @@ export function serveRegistryApi(app: FastifyInstance, registry: RegistryApi): v
   const root = '/api/v1/registry';
   app.get(`${root}/tokens`, () => registry.listTokens());
   app.post(`${root}/tokens`, async (request, reply) => {
-    const { name, scopes, ttlMs } = parse(tokenSchema, request.body);
+    const { name, scopes, ttlMs } = parseInput(tokenSchema, request.body);
     const made = await registry.createToken({ name, scopes, ...(ttlMs === undefined ? {} : { ttlMs }) });
     return reply.code(201).header('cache-control', 'no-store').send(made);
   });
@@ -26,19 +26,11 @@ export function serveRegistryApi(app: FastifyInstance, registry: RegistryApi): v
   });
   app.get(`${root}/kept`, () => registry.explainImages());
   app.post(`${root}/pins`, async (request, reply) => {
-    const { reference, pinned } = parse(pinSchema, request.body);
+    const { reference, pinned } = parseInput(pinSchema, request.body);
     await registry.pinImage(reference, pinned);
     return reply.code(204).send();
   });
-  app.get(`${root}/pushes`, (request) => registry.listPushes(parse(pushesSchema, request.query).buildId));
-}
-
-function parse<T>(schema: z.ZodType<T>, input: unknown): T {
-  const result = schema.safeParse(input ?? {});
-  if (result.success) return result.data;
-  throw new KilnError('invalid-input', 'this request cannot be used', {
-    where: result.error.issues
-      .map((issue) => `${issue.path.join('.') || 'request'}: ${issue.message}`)
-      .join('\n'),
-  });
+  app.get(`${root}/pushes`, (request) =>
+    registry.listPushes(parseInput(pushesSchema, request.query).buildId),
+  );
 }

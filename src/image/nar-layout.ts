@@ -1,9 +1,8 @@
 /** Offset table of a NAR: where its framing and each file's contents lie. Synchronous: meant for a worker thread. */
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
-import { KilnError, systemErrorCode } from '../base/error.ts';
 import { MAX_DEPTH, NAR_MAGIC, paddingOf } from '../store/nar-format.ts';
 import { lstatIfThere } from './lstat-if-there.ts';
-import { changedFile, fsPath, missingPath, type StoreLocation } from './walk-store-path.ts';
+import { changedFile, changedPath, fsPath, missingPath, type StoreLocation } from './walk-store-path.ts';
 
 /** Names are byte strings: one character for each byte. */
 export interface NarLayout {
@@ -42,12 +41,7 @@ export function narLayout(storePath: string, location: StoreLocation, visitor?: 
   try {
     walk.root(storePath.slice(1), stat);
   } catch (error) {
-    const code = systemErrorCode(error);
-    if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EINVAL') throw error;
-    throw new KilnError('store-path-changed', `${storePath} changed while it was read`, {
-      where: storePath,
-      cause: error,
-    });
+    throw changedPath(storePath, error);
   }
   return walk.finish(storePath);
 }

@@ -53,13 +53,18 @@ export function* walkStorePath(storePath: string, location: StoreLocation): Gene
     } else if (stat.isSymbolicLink()) yield linkNode(physical, name, ROOT_LENGTH);
     else yield fileNode(physical, name, ROOT_LENGTH, location);
   } catch (error) {
-    const code = systemErrorCode(error);
-    if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EINVAL') throw error;
-    throw new KilnError('store-path-changed', `${storePath} changed while it was read`, {
-      where: storePath,
-      cause: error,
-    });
+    throw changedPath(storePath, error);
   }
+}
+
+/** What a failed file operation means for the path that was being read; an error that means something else stays as it is. */
+export function changedPath(storePath: string, error: unknown): unknown {
+  const code = systemErrorCode(error);
+  if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EINVAL') return error;
+  return new KilnError('store-path-changed', `${storePath} changed while it was read`, {
+    where: storePath,
+    cause: error,
+  });
 }
 
 export function missingPath(storePath: string): KilnError {
