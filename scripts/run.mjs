@@ -11,7 +11,12 @@ if (command === 'demo') {
   handOver(spawn(join(root, 'bin', 'kiln'), ['demo', ...rest], { stdio: 'inherit' }));
 } else if (scripts[command] !== undefined) {
   const node = setUp();
-  const args = ['--use-system-ca', '--disable-warning=ExperimentalWarning', join(root, scripts[command]), ...rest];
+  const args = [
+    '--use-system-ca',
+    '--disable-warning=ExperimentalWarning',
+    join(root, scripts[command]),
+    ...rest,
+  ];
   handOver(spawn(node, args, { stdio: 'inherit', cwd: root }));
 } else {
   console.error('usage: node scripts/run.mjs demo|test|check|conformance [arguments]');
