@@ -114,7 +114,7 @@ class HttpClient {
     options: { readonly after?: LogPosition; readonly signal: AbortSignal },
   ): AsyncGenerator<BuildEvent> {
     let { after } = options;
-    let step = 'initiate';
+    let lost = false;
     let alive = performance.now();
     while (!options.signal.aborted) {
       try {
@@ -122,7 +122,8 @@ class HttpClient {
         for await (const event of this.#events(id, position, options.signal)) {
           alive = performance.now();
           if (event.type === 'log') after = { attempt: event.attempt, sequence: event.line.sequence };
-          if (event.type === 'step' && event.step.status === 'running') step = event.step.name;
+          if (lost) yield { type: 'notice', text: `connected to ${this.#base} again` };
+          lost = false;
           yield event;
           if (event.type === 'end') return;
         }
@@ -131,7 +132,8 @@ class HttpClient {
         if (error instanceof KilnError && error.retry !== 'backoff') throw error;
         if (performance.now() - alive > GIVE_UP_MS) throw error;
       }
-      yield { type: 'activity', step, text: `lost the connection to ${this.#base}, trying again` };
+      if (!lost) yield { type: 'notice', text: `lost the connection to ${this.#base}, trying again` };
+      lost = true;
       await sleep(RECONNECT_MS, undefined, { signal: options.signal }).catch(() => undefined);
     }
   }

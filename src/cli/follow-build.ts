@@ -43,6 +43,9 @@ export async function followToEnd(
             detail: `${event.reason} (place ${event.position} in the queue)`,
           });
           break;
+        case 'notice':
+          view.print(event.text);
+          break;
         case 'end':
           return event.build;
       }
@@ -55,11 +58,12 @@ export async function followToEnd(
   });
 }
 
-/** `12:03:11.204 build  web-1.0 | text` */
+/** `12:03:11.204 web-1.0 text`, with the derivation that printed it, else the step. */
 export function formatLogLine(context: CommandContext, line: LogLineView): string {
   const { style } = context.err;
-  const origin = line.derivation ?? line.step ?? '';
-  return `${style('dim', line.at.slice(11, 23))} ${style('cyan', origin)} ${line.stream === 'stderr' ? line.text : line.text}`;
+  const origin =
+    line.derivation?.replace(/^\/nix\/store\/[^-]+-/, '').replace(/\.drv$/, '') ?? line.step ?? 'kiln';
+  return `${style('dim', line.at.slice(11, 23))} ${style('cyan', origin)} ${line.text}`;
 }
 
 function stepLine(step: StepView): { name: string; status: StepStatus; detail: string; durationMs?: number } {

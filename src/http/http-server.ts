@@ -24,6 +24,7 @@ const BODY_LIMIT = 2 ** 20;
 const HEADER_LIMIT = 32 * 1024;
 const HEADERS_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 75_000;
+const SWEEP_MS = 50;
 
 export function createHttpServer(options: HttpServerOptions = {}): HttpServer {
   const app = Fastify({
@@ -70,10 +71,13 @@ export function createHttpServer(options: HttpServerOptions = {}): HttpServer {
     },
     async close(graceMs = 10_000) {
       const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+      // A connection whose last answer ends from now on would be kept for the next request.
+      const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_MS);
       try {
         await app.close();
       } finally {
         clearTimeout(cut);
+        clearInterval(sweep);
       }
     },
   };

@@ -60,6 +60,8 @@ export type BuildEvent =
   | { readonly type: 'activity'; readonly step: string; readonly text: string }
   | { readonly type: 'log'; readonly attempt: number; readonly line: LogLineView }
   | { readonly type: 'queue'; readonly position: number; readonly reason: string }
+  /** About the following itself: the connection is lost, or there again. */
+  | { readonly type: 'notice'; readonly text: string }
   | { readonly type: 'end'; readonly build: BuildView };
 
 /** A line of a build's log: sequence numbers begin anew with each attempt. */

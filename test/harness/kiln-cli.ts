@@ -1,6 +1,6 @@
 /** The `kiln` program as people start it, each file of tests with a KILN_HOME of its own. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,12 +29,15 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-export function kilnHome(): KilnHome {
+/** @param settings text of the server's kiln.toml */
+export function kilnHome(settings = ''): KilnHome {
   const path = mkdtempSync(join(tmpdir(), 'kiln-home-'));
+  const config = join(path, 'kiln.toml');
+  writeFileSync(config, settings);
   const { KILN_URL: _url, DATABASE_URL: _database, NIX_PATH: _nixPath, ...inherited } = process.env;
   return {
     path,
-    env: { ...inherited, KILN_HOME: path, NO_COLOR: '1' },
+    env: { ...inherited, KILN_HOME: path, KILN_CONFIG: config, NO_COLOR: '1' },
     [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
   };
 }
