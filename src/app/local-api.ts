@@ -244,7 +244,9 @@ export class LocalApi implements KilnApi {
     const { repository, tagOrDigest } = this.#parse(reference);
     if ((await (await this.#kiln.catalog()).resolve(repository, tagOrDigest)) === undefined)
       throw noImage(reference);
-    return await pushFromCatalog(this.#kiln, repository, tagOrDigest, destination, this.#kiln.signal);
+    return await pushFromCatalog(this.#kiln, repository, tagOrDigest, destination, {
+      signal: this.#kiln.signal,
+    });
   }
 
   async cacheStatistics(): ReturnType<KilnApi['cacheStatistics']> {

@@ -48,7 +48,7 @@ export async function createPipelineServices(kiln: Kiln, options: ServiceOptions
     credentialsOf: options.credentialsOf,
     onActivity: options.onActivity,
     pushImage: async (repository, digest, destination, signal) => {
-      const result = await pushFromCatalog(kiln, repository as RepositoryName, digest as OciDigest, destination, signal);
+      const result = await pushFromCatalog(kiln, repository as RepositoryName, digest as OciDigest, destination, { signal });
       return result.uploadedBytes;
     },
     pushLater: (push, failure) => pushLater(kiln, push, failure),

@@ -2,11 +2,25 @@
 import type { RepositoryName } from '../base/brand.ts';
 import { dropPendingPush, type PendingPush } from '../catalog/pending-pushes.ts';
 import { parseReference } from '../oci/reference.ts';
+import type { RegistryClient } from '../registry/registry-client.ts';
+import type { RetryPolicy } from '../registry/client-retry.ts';
 import type { Kiln } from './open-kiln.ts';
 import { unpinPush } from './pin-push.ts';
 
+export interface PushFromCatalogOptions {
+  readonly signal: AbortSignal;
+  /** The push is itself one that waited. */
+  readonly waiting?: PendingPush;
+  readonly retry?: RetryPolicy;
+}
+
+/** A registry that is away for longer gets the image later. Milliseconds. */
+const NOW: RetryPolicy = { baseMs: 1000, capMs: 30_000, totalMs: 120_000 };
+/** Many may wait for the same registry, and their turn comes again. */
+const WAITED: RetryPolicy = { baseMs: 1000, capMs: 10_000, totalMs: 20_000 };
+
 /**
- * Pushes an image of the embedded registry. `waiting`: it is itself one that waited.
+ * Pushes an image of the embedded registry, after which nothing older waits for the same destination.
  * @throws KilnError registry-failed, unreachable, unauthorized, invalid-name
  */
 export async function pushFromCatalog(
@@ -14,24 +28,15 @@ export async function pushFromCatalog(
   repository: RepositoryName,
   reference: string,
   destination: string,
-  signal: AbortSignal,
-  waiting?: PendingPush,
+  { signal, waiting, retry = waiting === undefined ? NOW : WAITED }: PushFromCatalogOptions,
 ): Promise<{ readonly digest: string; readonly uploadedBytes: number }> {
-  const [
-    { RegistryClient },
-    { pushImage },
-    { catalogSource },
-    { databasePushMemory },
-    { dockerCredentials },
-  ] = await Promise.all([
-    import('../registry/registry-client.ts'),
+  const [client, { pushImage }, { catalogSource }, { databasePushMemory }] = await Promise.all([
+    registryClient(kiln, retry),
     import('../registry/client-push.ts'),
     import('../registry/image-source.ts'),
     import('../registry/push-memory.ts'),
-    import('../registry/docker-credentials.ts'),
   ]);
   const target = parseReference(destination);
-  const client = new RegistryClient({ credentials: dockerCredentials(withRegistrySettings(kiln)) });
   const result = await pushImage({
     source: catalogSource(await kiln.catalog(), repository, reference),
     target: client.repository(target.host ?? 'docker.io', target.repository),
@@ -39,10 +44,21 @@ export async function pushFromCatalog(
     memory: databasePushMemory(await kiln.db()),
     signal,
   });
-  // What waited for this destination is older than what is there now.
   const older = waiting === undefined ? await dropPendingPush(await kiln.db(), destination) : undefined;
   if (older !== undefined) await unpinPush(await kiln.catalog(), older);
   return { digest: result.digest, uploadedBytes: result.bytesSent };
+}
+
+/** A client with the credentials of this installation. */
+export async function registryClient(kiln: Kiln, retry?: RetryPolicy): Promise<RegistryClient> {
+  const [{ RegistryClient: Client }, { dockerCredentials }] = await Promise.all([
+    import('../registry/registry-client.ts'),
+    import('../registry/docker-credentials.ts'),
+  ]);
+  return new Client({
+    ...(retry === undefined ? {} : { retry }),
+    credentials: dockerCredentials(withRegistrySettings(kiln)),
+  });
 }
 
 /** The settings' user and password for the configured registry, in the form in which the environment gives them. */

@@ -13,6 +13,7 @@ import {
   returnPendingPush,
 } from '../catalog/pending-pushes.ts';
 import type { LaterPush } from '../pipeline/pipeline-services.ts';
+import type { RetryPolicy } from '../registry/client-retry.ts';
 import type { Kiln } from './open-kiln.ts';
 import { pinPush, unpinPush } from './pin-push.ts';
 import { pushFromCatalog } from './push-from-catalog.ts';
@@ -42,14 +43,14 @@ export function startPendingPushes(kiln: Kiln): AsyncDisposable {
 }
 
 /** One after the other; returns how many were tried. */
-async function pushDue(kiln: Kiln, signal: AbortSignal): Promise<number> {
+export async function pushDue(kiln: Kiln, signal: AbortSignal, retry?: RetryPolicy): Promise<number> {
   const db = await kiln.db();
   let tried = 0;
   while (!signal.aborted) {
     const push = await claimPendingPush(db);
     if (push === undefined) break;
     tried++;
-    await tryPush(kiln, push, signal);
+    await tryPush(kiln, push, signal, retry);
   }
   return tried;
 }
@@ -71,7 +72,12 @@ async function run(kiln: Kiln, signal: AbortSignal): Promise<void> {
   }
 }
 
-async function tryPush(kiln: Kiln, push: PendingPush, signal: AbortSignal): Promise<void> {
+async function tryPush(
+  kiln: Kiln,
+  push: PendingPush,
+  signal: AbortSignal,
+  retry?: RetryPolicy,
+): Promise<void> {
   const [db, catalog] = [await kiln.db(), await kiln.catalog()];
   const { repository, digest, destination } = push;
   if ((await catalog.resolve(repository, digest)) === undefined) {
@@ -79,7 +85,11 @@ async function tryPush(kiln: Kiln, push: PendingPush, signal: AbortSignal): Prom
     return kiln.onNotice(`not pushed to ${destination}: the image ${repository}@${digest} was deleted`);
   }
   try {
-    await pushFromCatalog(kiln, repository, digest, destination, signal, push);
+    await pushFromCatalog(kiln, repository, digest, destination, {
+      signal,
+      waiting: push,
+      ...(retry === undefined ? {} : { retry }),
+    });
   } catch (error) {
     if (signal.aborted) return await returnPendingPush(db, push.id);
     await postponePendingPush(db, push, describeFailure(error));

@@ -37,7 +37,7 @@ const LONGEST_WAIT_MS = 6 * 3_600_000;
 const LEASE_MS = 30 * 60_000;
 
 /** One minute, then twice as long each time up to six hours, less up to half of it by chance. */
-function waitBeforePush(attempts: number): number {
+export function waitBeforePush(attempts: number): number {
   const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(20, attempts - 1));
   return wait * (0.5 + Math.random() / 2);
 }

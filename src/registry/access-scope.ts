@@ -37,7 +37,7 @@ export function scopesAllow(
 }
 
 /** Backtracks over at most one star at a time, so no pattern makes it slow. */
-function matchesPattern(pattern: string, text: string): boolean {
+export function matchesPattern(pattern: string, text: string): boolean {
   let [at, from, star, mark] = [0, 0, -1, 0];
   while (from < text.length) {
     if (pattern[at] === '*') {
