@@ -67,7 +67,17 @@ const ROWS: readonly Row[] = [
       /(\/[^\s'"`:]*): ?(?:read-only file system)|(?:EROFS|read-only file system)[^/\n]*(\/[^\s'"`:]*)/i,
     explain: (match) => ({
       reason: `read-only: the program writes to ${match[1] ?? match[2]}`,
-      hint: `Add the directory to image.writable in kiln.toml, or let the program write below /tmp.`,
+      hint: (match[1] ?? match[2] ?? '').startsWith('/nix/store/')
+        ? 'Nothing can write there. Let the program write below /tmp or a directory of image.writable; a template starts it in a copy of its folder with `writable = true` below [build] in kiln.toml.'
+        : 'Add the directory to image.writable in kiln.toml, or let the program write below /tmp.',
+    }),
+  },
+  {
+    pattern:
+      /(?:listen|bind)[^\n]*?(?::(\d+))?[^\n]*(?:EACCES|permission denied)|(?:EACCES|permission denied)[^\n]*?(?:listen|bind|0\.0\.0\.0)(?::(\d+))?/i,
+    explain: (match, { program }) => ({
+      reason: `user ${program.uid} may not listen on port ${match[1] ?? match[2] ?? 'below 1024'}`,
+      hint: 'Let the program listen on a port from 1024 on (image.ports, or the variable PORT).',
     }),
   },
   {
@@ -101,6 +111,14 @@ const ROWS: readonly Row[] = [
     }),
   },
   {
+    pattern:
+      /unable to open database file|attempt to write a readonly database|SQLITE_CANTOPEN|SQLITE_READONLY/i,
+    explain: (_match, { program }) => ({
+      reason: 'the program cannot write its database file: its own folder is read-only',
+      hint: `Let it keep the file below /tmp or a directory of image.writable (a variable in image.env usually says where), or write \`writable = true\` below [build] in kiln.toml to start it in a copy of its folder${program.cwd === '/' ? '' : ` (it starts in ${program.cwd})`}.`,
+    }),
+  },
+  {
     pattern: /certificate|x509|SSL routines/i,
     explain: () => ({
       reason: 'TLS failed while starting: no CA certificates, or no way to the network',
@@ -108,10 +126,12 @@ const ROWS: readonly Row[] = [
     }),
   },
   {
-    pattern: /ENOTFOUND|EAI_AGAIN|getaddrinfo|name resolution|network is unreachable/i,
+    pattern:
+      /ENOTFOUND|EAI_AGAIN|getaddrinfo|name resolution|network is unreachable|ECONNREFUSED|connection refused/i,
     explain: () => ({
-      reason: 'the program needs another host to start, and the check runs without a network',
-      hint: 'Let it start without that host and connect later, or set [health] exit/timeout to what it can do alone.',
+      reason:
+        'the program needs another service to start, such as a database, and the check runs without a network',
+      hint: 'Let it start without that service and connect later. Where it cannot, build with --no-image, or set [health] in kiln.toml to what it can do alone.',
     }),
   },
 ];
@@ -127,8 +147,15 @@ export function explainStartFailure(failure: StartFailure): Explanation {
 
 function explainExit(failure: StartFailure): Explanation {
   const program = failure.program.args[0] ?? 'the program';
+  const listening = /it listens on (\d+)/.exec(failure.detail)?.[1];
   switch (failure.exitCode) {
     case undefined:
+      if (listening !== undefined) {
+        return {
+          reason: `${program} runs, but ${failure.detail}`,
+          hint: `Write ports = [${listening}] below [image] in kiln.toml, or let the program listen on the port in the variable PORT.`,
+        };
+      }
       return {
         reason: `${program} runs but did not answer (${failure.detail})`,
         hint: 'Check [health] port and path in kiln.toml, and that the program listens on 0.0.0.0 or 127.0.0.1.',
@@ -146,6 +173,12 @@ function explainExit(failure: StartFailure): Explanation {
       return {
         reason: `${program} crashed (segmentation fault)`,
         hint: 'Run it outside Kiln to find out why.',
+      };
+    case 2:
+    case 64:
+      return {
+        reason: `${program} ended with exit code ${failure.exitCode}: it seems to want arguments`,
+        hint: 'For a command-line program write cmd = ["--version"] below [image] and exit = true below [health] in kiln.toml, or build with --no-image.',
       };
     case 0:
       return {

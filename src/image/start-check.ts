@@ -11,6 +11,7 @@ import { listeningPorts } from '../runtime/listening-ports.ts';
 import { probeHttp, type ProbeAnswer } from '../runtime/probe.ts';
 import type { BundleContent } from '../runtime/container-bundle.ts';
 import type { ContainerProcess } from '../runtime/runtime-spec.ts';
+import { saysItsUsage } from './usage-text.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
 
 /** What counts as started. */
@@ -19,7 +20,7 @@ export type StartExpectation =
   | { readonly kind: 'tcp'; readonly port: number }
   /** Ends by itself with exit code 0. */
   | { readonly kind: 'exit' }
-  /** Still runs after a while, or ended with exit code 0. */
+  /** Still runs after a while, or ended with exit code 0, or printed its usage. */
   | { readonly kind: 'alive' };
 
 export type StartProfile = 'default' | 'strict';
@@ -103,6 +104,8 @@ interface Verdict {
 
 async function judge(container: Container, input: StartCheckInput, directory: string): Promise<Verdict> {
   const ended = container.exited.then((exit): Verdict => {
+    if (input.expectation.kind === 'alive' && saysItsUsage(exit.exitCode, exit.tail))
+      return { passed: true, detail: `says how it is used (exit code ${exit.exitCode})` };
     const finishes = input.expectation.kind === 'exit' || input.expectation.kind === 'alive';
     return {
       passed: finishes && exit.exitCode === 0,

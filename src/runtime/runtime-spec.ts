@@ -61,6 +61,10 @@ export function runtimeSpec(program: ContainerProcess, options: ContainerOptions
       namespaces: ['pid', 'ipc', 'uts', 'mount', ...(options.network === 'loopback' ? ['network'] : [])].map(
         (type) => ({ type }),
       ),
+      // As container engines do it: in a network of its own a program may have any port, whoever it runs as.
+      ...(strict || options.network !== 'loopback'
+        ? {}
+        : { sysctl: { 'net.ipv4.ip_unprivileged_port_start': '0' } }),
       maskedPaths: MASKED,
       readonlyPaths: READ_ONLY,
     },
