@@ -22,7 +22,7 @@ const LOCAL_URL = /^(?:path:\/|\/|~|(?:[a-z]+\+)?file:)/i;
 export async function checkFlakeInputs(
   nix: NixInstallation,
   reference: string,
-  options: EvaluationOptions,
+  options: EvaluationOptions & { readonly overrides?: readonly string[] },
 ): Promise<void> {
   const directory = options.sourceDirectory;
   if (directory !== undefined && existsSync(join(directory, 'flake.nix'))) {
@@ -31,7 +31,9 @@ export async function checkFlakeInputs(
   }
   const { run } = evaluationSettings(options);
   const flake = reference.replace(/#.*$/s, '');
-  const args = ['flake', 'metadata', '--json', ...NIX_COMMAND, '--no-write-lock-file', '--', flake];
+  const overrides = options.overrides ?? [];
+  const command = ['flake', 'metadata', '--json', ...NIX_COMMAND, '--no-write-lock-file'];
+  const args = [...command, ...overrides, '--', flake];
   const result = await runNixLogged(nix, 'nix', args, run);
   if (result.exitCode !== 0) {
     const text = result.errors.at(-1);
@@ -39,7 +41,9 @@ export async function checkFlakeInputs(
     throw machineFailure(text) ?? describeEvaluationFailure(text, options);
   }
   const metadata = JSON.parse(result.stdout) as { readonly locks?: unknown };
-  refuse(findLocalNodes(metadata.locks), reference);
+  // What Kiln itself put in the place of an input is no address of the flake.
+  const own = overrides.flatMap((word) => (word.startsWith('path:') ? [word.slice('path:'.length)] : []));
+  refuse(findLocalNodes(metadata.locks, own), reference);
 }
 
 /** The `inputs` of a `flake.nix`; Nix demands that they are literals, evaluating them costs nothing. */
@@ -77,19 +81,19 @@ async function readLock(file: string): Promise<unknown> {
 }
 
 /** The first address of this machine in a lock file's nodes. */
-function findLocalNodes(lock: unknown): string | undefined {
-  return isObject(lock) ? findLocal(lock['nodes']) : undefined;
+function findLocalNodes(lock: unknown, allowed: readonly string[] = []): string | undefined {
+  return isObject(lock) ? findLocal(lock['nodes'], allowed) : undefined;
 }
 
 /** Looks for `url = "path:/…"`, and for `{ type = "path"; path = "/…"; }`, at any depth. */
-function findLocal(value: unknown): string | undefined {
+function findLocal(value: unknown, allowed: readonly string[] = []): string | undefined {
   if (!isObject(value)) return undefined;
   const { url, path, type } = value;
   if (typeof url === 'string' && LOCAL_URL.test(url)) return url;
-  if (typeof path === 'string' && path.startsWith('/') && (type === undefined || type === 'path'))
-    return path;
+  const isLocal = typeof path === 'string' && path.startsWith('/') && (type === undefined || type === 'path');
+  if (isLocal && !allowed.includes(path)) return path;
   for (const inner of Object.values(value)) {
-    const found = findLocal(inner);
+    const found = findLocal(inner, allowed);
     if (found !== undefined) return found;
   }
   return undefined;

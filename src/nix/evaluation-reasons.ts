@@ -154,6 +154,17 @@ const RULES: readonly ReasonRule[] = [
   },
   {
     pattern:
+      /(?:unable to download|cannot fetch|while fetching)[^\n]*?['/]((?:https:\/\/)?(?:api\.)?github\.com\/[^'\s]*nixpkgs[^'\s]*)|cannot find flake 'flake:nixpkgs'/i,
+    anywhere: true,
+    make: ([, url]) => ({
+      code: 'dependency-fetch',
+      reason: 'network',
+      hint: 'This machine does not reach that nixpkgs. `--packages basis` builds the flake with the package set that comes with Kiln instead; it has few packages.',
+      fields: url === undefined ? {} : { url },
+    }),
+  },
+  {
+    pattern:
       /unable to download '([^']+)'|Could(?: not|n't) resolve host|Could not connect to server|Failed to open archive/,
     anywhere: true,
     make: ([, url]) => ({

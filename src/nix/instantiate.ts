@@ -1,11 +1,13 @@
 /** Evaluates an installable to one derivation. */
 import { readlink, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { StorePath } from '../base/brand.ts';
 import { closestMatches } from '../base/closest-match.ts';
 import { isKilnError, KilnError } from '../base/error.ts';
 import { parseStorePath } from '../store/store-path.ts';
 import { checkFlakeInputs } from './check-flake-inputs.ts';
 import { describeEvaluationFailure } from './evaluation-failure.ts';
+import { overrideNixpkgs } from './override-nixpkgs.ts';
 import { evaluationSettings, type EvaluationOptions } from './evaluation-settings.ts';
 import {
   DERIVATION_WITH_FACTS,
@@ -24,6 +26,8 @@ import { NIX_COMMAND, runNixLogged, type NixResult } from './run-nix.ts';
 export interface InstantiateOptions extends EvaluationOptions {
   /** Absolute path of a link that keeps the derivation from garbage collection; its folder exists. */
   readonly gcRoot?: string;
+  /** Folder of a flake that takes the place of a flake's nixpkgs. */
+  readonly flakeNixpkgs?: string;
   /** Also read `meta.mainProgram` and `passthru.image`, in the same evaluation. */
   readonly withFacts?: boolean;
 }
@@ -154,11 +158,16 @@ async function instantiateFlake(
 ): Promise<Instantiated> {
   const { args, run } = evaluationSettings(options);
   const reference = flakeReference(installable);
-  if (options.restricted) await checkFlakeInputs(nix, reference, options);
+  const overrides =
+    options.flakeNixpkgs === undefined
+      ? []
+      : await overrideNixpkgs(options.flakeNixpkgs, localFlake(reference));
+  if (options.restricted) await checkFlakeInputs(nix, reference, { ...options, overrides });
+  const command = ['eval', '--json', ...NIX_COMMAND, '--no-write-lock-file', ...overrides];
   const result = await runNixLogged(
     nix,
     'nix',
-    ['eval', '--json', ...NIX_COMMAND, '--no-write-lock-file', '--apply', DESCRIBE, ...args, '--', reference],
+    [...command, '--apply', DESCRIBE, ...args, '--', reference],
     run,
   );
   if (result.exitCode !== 0) throw evaluationFailure('nix eval', result, options);
@@ -193,6 +202,12 @@ const DESCRIBE = `v:
     drvPath = null; outputName = "out"; facts = "{}";
     attributes = if builtins.isAttrs v then builtins.filter derivations (builtins.attrNames v) else [ ];
   }`;
+
+/** The folder of a flake in this machine's copy of a source. */
+function localFlake(reference: string): string | undefined {
+  const match = /^path:(\/[^?#]*)(?:\?dir=([^#&]*))?/.exec(reference);
+  return match === null ? undefined : join(decodeURI(match[1] ?? ''), decodeURI(match[2] ?? ''));
+}
 
 /** `ref#attr`; a reference that brings its own fragment keeps it. */
 function flakeReference(installable: { readonly reference: string; readonly attr?: string }): string {

@@ -70,6 +70,8 @@ async function evaluate(
     sourceDirectory: readableFolder(source),
     displayPath: (file) => displayPath(file, source, options.spec),
     withFacts: true,
+    // A flake has a nixpkgs of its own; it is replaced only when that is asked for.
+    ...(options.packages === 'basis' ? { flakeNixpkgs: packages.location } : {}),
     gcRoot: services.roots.linkOf(`drv-${options.buildId}`),
     signal: options.signal,
     onEvent: (event) => {

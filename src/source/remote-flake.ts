@@ -21,7 +21,7 @@ export async function resolveRemoteFlake(
       tree: locked,
       entry: 'remote flake',
       attr,
-      args: {},
+      args: options.packages === 'basis' ? { 'input nixpkgs': 'basis' } : {},
       packageSet: await context.nix.packageSetIdentity(options.packages ?? 'auto'),
       system: context.nix.system,
     }),

@@ -65,7 +65,7 @@ export async function planSource(
       tree: acquired.tree.hash,
       entry: prepared.entry,
       attr,
-      args: prepared.args,
+      args: { ...prepared.args, ...flakeArguments(prepared.installable, packages) },
       packageSet: await context.nix.packageSetIdentity(packages),
       system: context.nix.system,
       ...(impurities.length === 0 ? {} : { salt: randomUUID() }),
@@ -155,6 +155,11 @@ async function prepareInstallable(
     entry,
     args: {},
   };
+}
+
+/** A flake's nixpkgs is replaced by the basis only when that is asked for, so the choice itself counts. */
+function flakeArguments(installable: Installable, packages: string): Readonly<Record<string, string>> {
+  return installable.type === 'flake' && packages === 'basis' ? { 'input nixpkgs': packages } : {};
 }
 
 /** A link that leaves the tree is refused: what it names is no part of the source. */
