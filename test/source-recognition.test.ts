@@ -87,12 +87,16 @@ test('a shell.nix alone is named as what cannot be built', async () => {
   await assert.rejects(plan({ 'shell.nix': '{}' }), /only a shell\.nix/);
 });
 
-test('dependencies without a lock are refused with the command that makes one', async () => {
-  const files = { 'package.json': '{"scripts":{"start":"node ."},"dependencies":{"a":"1"}}' };
-  await assert.rejects(
-    plan(files),
-    (error) => isKilnError(error) && /npm install --package-lock-only/.test(error.hint ?? ''),
-  );
+test('dependencies that no registry has are refused without a lock, with the command that makes one', async () => {
+  for (const range of ['github:a/b', 'a/b', 'file:../b', 'https://host.example/b.tgz']) {
+    const manifest = { scripts: { start: 'node .' }, dependencies: { fine: '^1.0.0', odd: range } };
+    await assert.rejects(
+      plan({ 'package.json': JSON.stringify(manifest) }),
+      (error) =>
+        isKilnError(error) && /npm install --package-lock-only.*here: odd from/.test(error.hint ?? ''),
+      range,
+    );
+  }
 });
 
 test('an unknown key of kiln.toml is an error that suggests the right one', async () => {

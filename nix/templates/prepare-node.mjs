@@ -2,18 +2,24 @@
 //   lock DEPENDENCIES        point package-lock.json at the downloaded tarballs
 //   programs NODE            make scripts and programs below node_modules start without /usr/bin/env and /lib64
 //   serve DEPENDENCIES       a registry of the tarballs on a free port of this sandbox; prints its address
+//   restore FOLDER           take what was built from the installation there
+//   site FOLDER…             print the folder with the built site
 //   clean                    remove what an installation leaves behind that names build tools
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
+import zlib from 'node:zlib';
 
 const [, , verb, argument] = process.argv;
 
 function lock(dependencies) {
   const name = fs.existsSync('npm-shrinkwrap.json') ? 'npm-shrinkwrap.json' : 'package-lock.json';
   const content = JSON.parse(fs.readFileSync(name, 'utf8'));
-  for (const entry of JSON.parse(fs.readFileSync(path.join(dependencies, 'packages.json'), 'utf8'))) {
+  const entries = JSON.parse(fs.readFileSync(path.join(dependencies, 'packages.json'), 'utf8'));
+  if (content.packages === undefined) content.packages = currentPackages(content, entries, dependencies);
+  content.lockfileVersion = Math.max(2, content.lockfileVersion ?? 1);
+  for (const entry of entries) {
     for (const location of entry.locations) {
       const locked = content.packages[location];
       locked.resolved = `file:${dependencies}/${entry.file}`;
@@ -23,6 +29,63 @@ function lock(dependencies) {
   delete content.dependencies;
   fs.chmodSync(name, 0o644);
   fs.writeFileSync(name, JSON.stringify(content));
+}
+
+// A lock of npm 6 has the places and versions; what packages need and bring along stands in the packages themselves.
+function currentPackages(content, entries, dependencies) {
+  const files = new Map(entries.flatMap(({ file, locations }) => locations.map((location) => [location, file])));
+  const packages = { '': JSON.parse(fs.readFileSync('package.json', 'utf8')) };
+  const visit = (locked, base) => {
+    for (const [name, entry] of Object.entries(locked ?? {})) {
+      const location = `${base}node_modules/${name}`;
+      const { dev, optional, bundled, version } = entry;
+      const own = version?.startsWith('file:') ? version.slice(5).replace(/^\.\//, '') : undefined;
+      if (own !== undefined) {
+        packages[location] = { resolved: own, link: true, dev, optional };
+        packages[own] = JSON.parse(fs.readFileSync(path.join(own, 'package.json'), 'utf8'));
+      } else if (bundled) {
+        packages[location] = { version, dev, optional, inBundle: true, dependencies: entry.requires || undefined };
+      } else {
+        const file = files.get(location);
+        const manifest = file === undefined ? { version } : packedManifest(path.join(dependencies, file));
+        packages[location] = { dev, optional, ...manifest };
+      }
+      visit(entry.dependencies, `${location}/`);
+    }
+  };
+  visit(content.dependencies, '');
+  return packages;
+}
+
+const MANIFEST_FIELDS = [
+  'version',
+  'dependencies',
+  'optionalDependencies',
+  'peerDependencies',
+  'peerDependenciesMeta',
+  'bundleDependencies',
+  'bundledDependencies',
+  'bin',
+  'engines',
+  'os',
+  'cpu',
+];
+
+// package.json of a tarball: a tar archive is a row of headers of 512 bytes, each followed by its file.
+function packedManifest(tarball) {
+  const archive = zlib.gunzipSync(fs.readFileSync(tarball));
+  for (let at = 0; at + 512 <= archive.length; ) {
+    const name = archive.toString('utf8', at, at + 100).replace(/\0.*$/s, '');
+    const size = Number.parseInt(archive.toString('latin1', at + 124, at + 136), 8) || 0;
+    if (/^[^/]+\/package\.json$/.test(name.replace(/^\.\//, ''))) {
+      const manifest = JSON.parse(archive.toString('utf8', at + 512, at + 512 + size).replace(/^\ufeff/, ''));
+      if (typeof manifest.bin === 'string') manifest.bin = { [manifest.name.replace(/^.*\//, '')]: manifest.bin };
+      const fields = MANIFEST_FIELDS.filter((field) => manifest[field] !== undefined);
+      return Object.fromEntries(fields.map((field) => [field, manifest[field]]));
+    }
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  throw new Error(`${tarball} holds no package.json`);
 }
 
 function* filesBelow(folder) {
@@ -131,8 +194,55 @@ function clean() {
   }
 }
 
+// Brings what was built in a whole installation into one without packages for development.
+function restore(whole) {
+  const built = new Map();
+  for (const folder of packageFolders(path.join(whole, 'node_modules'))) built.set(identity(folder), folder);
+  for (const folder of packageFolders('node_modules')) {
+    const same = path.join(whole, folder);
+    const from = fs.existsSync(same) && identity(same) === identity(folder) ? same : built.get(identity(folder));
+    if (from === undefined) continue;
+    for (const name of fs.readdirSync(from)) {
+      if (name === 'node_modules') continue;
+      fs.rmSync(path.join(folder, name), { recursive: true, force: true });
+      fs.cpSync(path.join(from, name), path.join(folder, name), { recursive: true, verbatimSymlinks: true });
+    }
+  }
+}
+
+function* packageFolders(modules) {
+  if (!fs.existsSync(modules)) return;
+  for (const entry of fs.readdirSync(modules, { withFileTypes: true })) {
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+    const folder = path.join(modules, entry.name);
+    if (entry.name.startsWith('@')) yield* packageFolders(folder);
+    else if (fs.existsSync(path.join(folder, 'package.json'))) {
+      yield folder;
+      yield* packageFolders(path.join(folder, 'node_modules'));
+    }
+  }
+}
+
+function identity(folder) {
+  const { name, version } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  return `${name}@${version}`;
+}
+
+// Prints the first of the folders that holds a page, or the folder below it: some builders name one after the application.
+function site(folders) {
+  for (const folder of folders.filter((name) => fs.existsSync(name))) {
+    const below = fs.readdirSync(folder).map((name) => path.join(folder, name));
+    const found = [folder, path.join(folder, 'browser'), ...below, ...below.map((name) => path.join(name, 'browser'))];
+    const page = found.find((name) => fs.existsSync(path.join(name, 'index.html')));
+    if (page !== undefined) return page;
+  }
+  return folders[0];
+}
+
 if (verb === 'lock') lock(argument);
 else if (verb === 'programs') programs(argument);
 else if (verb === 'serve') serve(argument);
 else if (verb === 'clean') clean();
+else if (verb === 'restore') restore(argument);
+else if (verb === 'site') console.log(site(process.argv.slice(3)));
 else throw new Error(`prepare-node: unknown verb ${verb}`);

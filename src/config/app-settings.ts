@@ -24,6 +24,12 @@ export const appSettingsSchema = z.strictObject({
       start: z.string().optional().describe('Start command for templates, as a shell line.'),
       command: z.string().optional().describe('Build command for templates, as a shell line.'),
       test: z.string().optional().describe('Test command for templates, run in the build.'),
+      writable: z
+        .boolean()
+        .optional()
+        .describe(
+          'Templates: start in a copy of the application below the temporary folder, where it may write.',
+        ),
       output: z.string().optional().describe('Folder with the built site, for static templates.'),
     })
     .optional(),

@@ -14,7 +14,13 @@ const recordSchema = z.object({
   path: z.string(),
   hash: z.string(),
   packages: z.array(
-    z.object({ name: z.string(), version: z.string(), integrity: z.string(), locked: z.boolean() }),
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      integrity: z.string(),
+      locked: z.boolean(),
+      source: z.literal(true).optional(),
+    }),
   ),
 });
 

@@ -1,14 +1,17 @@
-/** Downloads wheels with pip, which checks them against the lock's hashes. Nothing that is downloaded is executed. */
+/** Downloads Python packages with pip, which checks them against the lock's hashes. Nothing that is downloaded is executed. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { KilnError } from '../../base/error.ts';
 import { runProcess, type ProcessResult } from '../../process/run-process.ts';
 import type { SourceContext } from '../source-context.ts';
 import type { Dependency, DependencySet } from '../templates/template.ts';
 import { dependencySet } from './dependency-set.ts';
+import { fetchSdist, MissingWheel, SDISTS } from './fetch-sdist.ts';
+import { chooseSdist, metadataWheel, splitRequirement } from './python-sdist.ts';
 
 const DEADLINE_MS = 15 * 60_000;
+const MAX_SDISTS = 40;
 /** Newest first: wheels that need an older C library than this run on every packaged one. */
 const GLIBC_MINORS = [36, 35, 34, 31, 28, 27, 26, 24, 17, 12, 5];
 
@@ -36,20 +39,62 @@ export async function pythonWheels(download: PythonDownload, context: SourceCont
           [...line.matchAll(/--hash=sha256:([0-9a-f]{64})/g)].map((match) => match[1]),
         ),
       );
-      await runPip(program, directory, download.lines, download, context);
+      const pip = (lines: readonly string[], options: PipOptions): Promise<void> =>
+        runPip(program, directory, lines, { ...download, ...options }, context);
+      const built = await fetchWithSdists(download, directory, pip, context);
       // The tools that build and install, of whatever version is newest today: their hashes are recorded.
-      if (download.buildRequirements.length > 0)
-        await runPip(program, directory, download.buildRequirements, { ...download, locked: false }, context);
+      for (const lines of [download.buildRequirements, ...built])
+        if (lines.length > 0) await pip(lines, { locked: false });
       return describe(directory, hashes);
     },
   });
+}
+
+/**
+ * Wheels of everything, and below {@link SDISTS} the sources of what has none. Resolution sees a wheel with their metadata.
+ * @returns what building each of them needs
+ */
+async function fetchWithSdists(
+  download: PythonDownload,
+  directory: string,
+  pip: (lines: readonly string[], options: PipOptions) => Promise<void>,
+  context: SourceContext,
+): Promise<readonly (readonly string[])[]> {
+  const links = path.join(path.dirname(directory), 'links');
+  const needs: (readonly string[])[] = [];
+  let lines = download.lines;
+  for (;;) {
+    try {
+      await pip(lines, needs.length === 0 ? {} : { links });
+      break;
+    } catch (error) {
+      if (!(error instanceof MissingWheel) || needs.length >= MAX_SDISTS) throw error;
+      const { sdist } = error;
+      const facts = await fetchSdist(sdist, download, directory, context);
+      context.onProgress?.(`${sdist.name} ${sdist.version} has no wheel: it is built in the sandbox`);
+      needs.push(facts.buildRequirements);
+      const wheel = metadataWheel(sdist, facts);
+      await mkdir(links, { recursive: true });
+      await writeFile(path.join(links, wheel.file), wheel.content);
+      if (download.locked) lines = lines.filter((line) => splitRequirement(line).name !== sdist.name);
+    }
+  }
+  for (const name of await readdir(links).catch(() => []))
+    await rm(path.join(directory, name), { force: true });
+  return needs;
+}
+
+interface PipOptions {
+  readonly locked?: boolean;
+  /** Folder with wheels that count as if the index had them. */
+  readonly links?: string;
 }
 
 async function runPip(
   [program, ...prefix]: readonly [string, ...string[]],
   directory: string,
   lines: readonly string[],
-  download: PythonDownload,
+  download: PythonDownload & PipOptions,
   context: SourceContext,
 ): Promise<void> {
   if (lines.length === 0) return;
@@ -57,10 +102,7 @@ async function runPip(
   await mkdir(work, { recursive: true });
   const requirements = path.join(work, 'requirements.txt');
   await writeFile(requirements, `${lines.join('\n')}\n`);
-  const args = [
-    ...prefix,
-    'download',
-    '--quiet',
+  const common = [
     '--no-input',
     '--progress-bar',
     'off',
@@ -76,18 +118,29 @@ async function runPip(
     '--python-version',
     download.python,
     ...platformArguments(download.python, context.nix.system),
-    ...(download.locked ? ['--no-deps', '--require-hashes'] : []),
     ...download.extraIndexes.flatMap((index) => ['--extra-index-url', index]),
-    '--requirement',
-    requirements,
+    ...(download.links === undefined ? [] : ['--find-links', download.links]),
   ];
-  const result = await runProcess(program, args, {
-    cwd: work,
-    deadlineMs: DEADLINE_MS,
-    ...(context.signal === undefined ? {} : { signal: context.signal }),
-    onLine: (line) => context.onProgress?.(line),
-  });
-  if (result.exitCode !== 0) throw failure(result);
+  const run = (words: readonly string[], quiet: boolean): Promise<ProcessResult> =>
+    runProcess(program, [...prefix, 'download', ...words, ...common], {
+      cwd: work,
+      deadlineMs: DEADLINE_MS,
+      // The packaged Python lies in the store, where nothing may be written, not even by root.
+      env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+      ...(context.signal === undefined ? {} : { signal: context.signal }),
+      ...(quiet ? {} : { onLine: (line: string) => context.onProgress?.(line) }),
+    });
+  const locked = download.locked ? ['--no-deps', '--require-hashes'] : [];
+  const result = await run(['--quiet', ...locked, '--requirement', requirements], true);
+  if (result.exitCode === 0) return;
+  const error = failure(result);
+  const missing = error.fields['requirement'];
+  if (typeof missing !== 'string') throw error;
+  // Asked again, pip tells which source distributions it passed over.
+  const { name, ranges } = splitRequirement(missing);
+  const listed = await run(['-vv', '--no-deps', `${name}${ranges}`], true);
+  const sdist = chooseSdist(`${listed.stdout}\n${listed.stderr}`, missing);
+  throw sdist === undefined ? error : new MissingWheel(sdist);
 }
 
 /** What the packaged Python of that version accepts on Linux, said explicitly: the Python that downloads may be another. */
@@ -111,7 +164,8 @@ async function pipCommand(context: SourceContext): Promise<readonly [string, ...
   const signal = context.signal === undefined ? {} : { signal: context.signal };
   const runs = async (program: string, args: readonly string[]): Promise<boolean> => {
     try {
-      return (await runProcess(program, args, signal)).exitCode === 0;
+      const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' };
+      return (await runProcess(program, args, { ...signal, env })).exitCode === 0;
     } catch (error) {
       if (error instanceof KilnError && error.code === 'tool-missing') return false;
       throw error;
@@ -149,18 +203,23 @@ async function describe(
   directory: string,
   locked: ReadonlySet<string | undefined>,
 ): Promise<readonly Dependency[]> {
-  const names = (await readdir(directory)).sort();
+  const names = (await readdir(directory)).filter((name) => name !== SDISTS).sort();
+  const sdists = await readdir(path.join(directory, SDISTS)).catch(() => []);
+  names.push(...sdists.sort().map((name) => path.join(SDISTS, name)));
   return Promise.all(
     names.map(async (file) => {
       const sha256 = createHash('sha256')
         .update(await readFile(path.join(directory, file)))
         .digest('hex');
-      const [name = file, version = ''] = file.split('-');
+      const base = path.basename(file).replace(/\.tar\.gz$/, '');
+      const at = file.endsWith('.whl') ? base.indexOf('-') : base.lastIndexOf('-');
+      const [name, version = ''] = [base.slice(0, at), base.slice(at + 1).split('-')[0]];
       return {
         name: name.replaceAll('_', '-'),
         version,
         integrity: `sha256:${sha256}`,
         locked: locked.has(sha256),
+        ...(file.startsWith(`${SDISTS}/`) ? { source: true } : {}),
       };
     }),
   );
@@ -173,11 +232,12 @@ function failure(result: ProcessResult): KilnError {
     .map((line) => line.replace(/\/\/[^/@\s]*@/g, '//'));
   const text = lines.join('\n');
   const shared = { where: lines.slice(-8).join('\n') };
-  const missing = /No matching distribution found for (\S+)/.exec(text)?.[1];
+  const missing = /No matching distribution found for ([^\n]+)/.exec(text)?.[1]?.trim();
   if (missing !== undefined) {
-    return new KilnError('dependency-fetch', `${missing} has no wheel for this Python and Linux`, {
+    return new KilnError('dependency-fetch', `${missing} is on no index for this Python and Linux`, {
       ...shared,
-      hint: 'Ask for a version that has one. Packages that have to be compiled are not downloaded, because their set-up would run outside the sandbox.',
+      hint: 'Correct the name, or ask for a version that supports this Python.',
+      fields: { requirement: missing },
     });
   }
   if (/do not match the hashes|THESE PACKAGES DO NOT MATCH/i.test(text)) {

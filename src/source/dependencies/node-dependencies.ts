@@ -1,5 +1,6 @@
 /** Brings what a Node.js lock file names into the store, and says how the sandbox installs it. */
-import { KilnError } from '../../base/error.ts';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { findNodeLock } from '../recognise/detect-node.ts';
 import type { SourceContext } from '../source-context.ts';
 import { allDependencies, type PackageJson } from '../templates/package-json.ts';
@@ -9,6 +10,7 @@ import { dependencySet } from './dependency-set.ts';
 import { fetchNpmPackages } from './fetch-npm.ts';
 import { isForPlatform, parseNpmLock, type LockedNpmPackage } from './npm-lock.ts';
 import { parsePnpmLock } from './pnpm-lock.ts';
+import { resolveNpmLock } from './resolve-npm-lock.ts';
 import { parseYarnLock } from './yarn-lock.ts';
 
 export interface NodeDependencies {
@@ -18,6 +20,8 @@ export interface NodeDependencies {
   readonly set?: DependencySet;
   /** Some package compiles itself with node-gyp. */
   readonly compiles: boolean;
+  /** A lock of npm 6: it says nothing of what packages need from each other. */
+  readonly oldLock?: boolean;
   readonly notes: readonly string[];
 }
 
@@ -31,7 +35,7 @@ const COMPILING = new Set([
   'node-gyp-build',
 ]);
 
-/** @throws KilnError source-unrecognised (no lock), invalid-input, dependency-fetch */
+/** @throws KilnError source-unrecognised (no lock, and none can be made), invalid-input, dependency-fetch */
 export async function nixNodeDependencies(
   tree: TreeReader,
   manifest: PackageJson,
@@ -39,57 +43,49 @@ export async function nixNodeDependencies(
   context: SourceContext,
 ): Promise<NodeDependencies> {
   const lockName = findNodeLock(tree);
-  if (lockName === undefined) {
-    if (Object.keys(allDependencies(manifest)).length > 0) throw withoutLock(tree.directory);
+  if (lockName === undefined && Object.keys(allDependencies(manifest)).length === 0)
     return { manager: 'none', run: 'npm run', compiles: false, notes: ['no dependencies'] };
-  }
-  const text = (await tree.read(lockName)) ?? '';
-  const { manager, packages } = readLock(lockName, text);
+  const text =
+    lockName === undefined
+      ? await resolveNpmLock(manifest, tree.directory, context)
+      : ((await tree.read(lockName)) ?? '');
+  const { manager, packages, oldLock } = readLock(lockName ?? 'package-lock.json', text);
   const run = `${manager} run`;
   const platform = { cpu: context.nix.system.startsWith('aarch64') ? 'arm64' : 'x64', libc: 'glibc' };
   const wanted = packages.filter((entry) => isForPlatform(entry, platform));
   const compiles = wanted.some((entry) => COMPILING.has(entry.name));
   if (wanted.length === 0)
-    return { manager: 'none', run: 'npm run', compiles, notes: [`${lockName} names no packages`] };
+    return { manager: 'none', run: 'npm run', compiles, notes: ['the lock names no packages'] };
   const set = await dependencySet(context, {
     name: `${manager}-dependencies`,
-    key: [text, context.nix.system],
-    fill: (directory) => fetchNpmPackages(wanted, directory, context),
+    key: [text, context.nix.system, lockName ?? 'resolved here'],
+    fill: async (directory) => {
+      const fetched = await fetchNpmPackages(wanted, directory, context);
+      if (lockName !== undefined) return fetched;
+      await writeFile(path.join(directory, 'package-lock.json'), text);
+      return fetched.map((entry) => ({ ...entry, locked: false }));
+    },
   });
-  const unlocked = set.packages.filter((entry) => !entry.locked).length;
+  const unlocked = lockName === undefined ? 0 : set.packages.filter((entry) => !entry.locked).length;
   const notes = [
-    `${set.packages.length} packages of ${lockName} for Node.js ${nodeMajor}`,
+    lockName === undefined
+      ? `no lock file: ${set.packages.length} packages, resolved once and recorded on this machine; commit package-lock.json to have the same elsewhere`
+      : `${set.packages.length} packages of ${lockName} for Node.js ${nodeMajor}`,
+    ...(oldLock ? [`${lockName} is of version 1: dependencies of packages are read from the packages`] : []),
     ...(unlocked === 0
       ? []
       : [`${unlocked} of them have no integrity in the lock; what was downloaded was recorded`]),
   ];
-  return { manager, run, set, compiles, notes };
+  return { manager, run, set, compiles, oldLock, notes };
 }
 
 function readLock(
   name: string,
   text: string,
-): { manager: 'npm' | 'yarn' | 'pnpm'; packages: readonly LockedNpmPackage[] } {
-  if (name === 'yarn.lock') return { manager: 'yarn', packages: parseYarnLock(text, name) };
-  if (name === 'pnpm-lock.yaml') return { manager: 'pnpm', packages: parsePnpmLock(text, name) };
+): { manager: 'npm' | 'yarn' | 'pnpm'; packages: readonly LockedNpmPackage[]; oldLock: boolean } {
+  if (name === 'yarn.lock') return { manager: 'yarn', packages: parseYarnLock(text, name), oldLock: false };
+  if (name === 'pnpm-lock.yaml')
+    return { manager: 'pnpm', packages: parsePnpmLock(text, name), oldLock: false };
   const lock = parseNpmLock(text, name);
-  if (lock.version < 2) {
-    throw new KilnError(
-      'invalid-input',
-      `${name} is of version ${lock.version}, which npm can only convert with network access`,
-      {
-        where: name,
-        hint: 'Run `npm install --package-lock-only` with npm 7 or newer and commit the lock.',
-      },
-    );
-  }
-  return { manager: 'npm', packages: lock.packages };
-}
-
-function withoutLock(where: string): KilnError {
-  return new KilnError('source-unrecognised', 'package.json names dependencies, but there is no lock file', {
-    where,
-    hint: 'Run `npm install --package-lock-only` and commit package-lock.json: without it no two builds are the same.',
-    fields: { lookedFor: ['package-lock.json', 'npm-shrinkwrap.json', 'pnpm-lock.yaml', 'yarn.lock'] },
-  });
+  return { manager: 'npm', packages: lock.packages, oldLock: lock.version < 2 };
 }

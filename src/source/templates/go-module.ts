@@ -10,8 +10,12 @@ export interface GoModule {
   readonly programs: readonly string[];
   /** Some file of its own imports "C", or it needs a module that does. */
   readonly usesCgo: boolean;
+  /** Some file of its own waits for connections, as far as its text tells. */
+  readonly listens: boolean;
 }
 
+const LISTENS =
+  /\bListenAndServe|\bhttp\.Serve\b|\bnet\.Listen\b|\bListenConfig\b|\.(?:Listen|Run|Start)\(\s*(?:"[\w.]*:|fmt\.Sprintf\("[^"]*:|":"|addr|port|\w*\.?[Aa]ddr)|\b(?:gin\.(?:Default|New)|fiber\.New|echo\.New|grpc\.NewServer)\(/;
 const CGO_MODULES =
   /^\s*(require\s+)?(github\.com\/mattn\/go-sqlite3|github\.com\/confluentinc\/confluent-kafka-go|github\.com\/DataDog\/zstd|gopkg\.in\/libgit2|github\.com\/marcboeker\/go-duckdb)\b/m;
 
@@ -35,10 +39,12 @@ export async function readGoModule(tree: TreeReader): Promise<GoModule | undefin
   );
   const programs = new Set<string>();
   let usesCgo = CGO_MODULES.test(text);
+  let listens = false;
   for (const name of files) {
     const source = (await tree.read(name)) ?? '';
     if (/^\/\/go:build\s+(ignore|tools)\b/m.test(source)) continue;
     if (/^\s*(import\s+)?"C"\s*$/m.test(source)) usesCgo = true;
+    listens ||= LISTENS.test(source);
     if (/^package\s+main\b/m.test(source))
       programs.add(name.includes('/') ? name.replace(/\/[^/]*$/, '') : '.');
   }
@@ -48,7 +54,25 @@ export async function readGoModule(tree: TreeReader): Promise<GoModule | undefin
     hasRequirements: /^\s*require\b/m.test(text),
     programs: [...programs].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)),
     usesCgo,
+    listens,
   };
+}
+
+/**
+ * Whether `vendor/` holds what go.mod asks for: go refuses to build otherwise. Go 1.13 and older did not look into it.
+ */
+export async function vendorFits(tree: TreeReader): Promise<boolean> {
+  const [text = '', listed = ''] = [await tree.read('go.mod'), await tree.read('vendor/modules.txt')];
+  const vendored = new Set(
+    [...listed.matchAll(/^# (\S+) (v\S+)/gm)].map((match) => `${match[1]} ${match[2]}`),
+  );
+  const block = [...text.matchAll(/^require\s*\(([^)]*)\)/gm)].flatMap((match) =>
+    (match[1] ?? '').split('\n'),
+  );
+  const single = [...text.matchAll(/^require\s+([^(\s].*)$/gm)].map((match) => match[1] ?? '');
+  return [...block, ...single]
+    .map((line) => /^\s*"?([^\s"/]\S*?)"?\s+(v\S+)/.exec(line))
+    .every((match) => match === null || vendored.has(`${match[1]} ${match[2]}`));
 }
 
 /** The program among several that the application is: the root, the one with its name, the only one. */

@@ -4,7 +4,7 @@ import { dependencyExpression } from '../dependencies/dependency-set.ts';
 import { goModules } from '../dependencies/fetch-go.ts';
 import { nixLines, nixString, shellWord, storeName } from '../nix-text.ts';
 import { recogniseGo } from '../recognise/detect-go.ts';
-import { compareVersions, mainProgram, readGoModule, type GoModule } from './go-module.ts';
+import { compareVersions, mainProgram, readGoModule, vendorFits, type GoModule } from './go-module.ts';
 import { execLine } from './start-script.ts';
 import type { DependencySet, Template, TemplatePlan, TemplateRequest } from './template.ts';
 
@@ -53,7 +53,8 @@ async function planGo(request: TemplateRequest): Promise<TemplatePlan> {
   }
   const program = mainProgram(module);
   if (program === undefined) throw noProgram(module);
-  const vendored = tree.has('vendor/modules.txt');
+  const outdated = tree.has('vendor/modules.txt') && tree.has('go.sum') && !(await vendorFits(tree));
+  const vendored = tree.has('vendor/modules.txt') && !outdated;
   const newer =
     module.version !== undefined && compareVersions(module.version, PACKAGED_GO) > 0
       ? module.version
@@ -62,6 +63,11 @@ async function planGo(request: TemplateRequest): Promise<TemplatePlan> {
   const toolchain = newer === undefined ? undefined : `golang.org/toolchain@v0.0.1-go${newer}.${platform}`;
   const needsModules = toolchain !== undefined || (!vendored && module.hasRequirements);
   const set = needsModules ? await goModules(tree, toolchain, context) : undefined;
+  const listens =
+    module.listens ||
+    hints.port !== undefined ||
+    settings.health?.http !== undefined ||
+    settings.image?.ports !== undefined;
   const port = settings.image?.ports?.[0] ?? hints.port ?? 8080;
   const name = storeName(
     program === '.' ? module.path.replace(/\/v\d+$/, '').replace(/^.*\//, '') : program.replace(/^.*\//, ''),
@@ -83,11 +89,15 @@ async function planGo(request: TemplateRequest): Promise<TemplatePlan> {
       assets,
       request,
     }),
-    settings: { image: { ports: [port], env: { PORT: String(port) } }, health: { tcp: true, port } },
+    settings: listens
+      ? { image: { ports: [port], env: { PORT: String(port) } }, health: { tcp: true, port } }
+      : {},
     dependencies: set === undefined ? [] : [set],
     notes: [
       `builds ${program === '.' ? 'the package at the root' : program}${module.usesCgo ? ' with cgo' : ''}`,
       ...(newer === undefined ? [] : [`Go ${newer}, which go.mod asks for, is downloaded as a module`]),
+      ...(listens ? [] : ['nothing in its files waits for connections: it is started without a port']),
+      ...(outdated ? ['vendor/ is not what go.mod asks for, so it is not used'] : []),
       vendored
         ? 'modules from vendor/'
         : set === undefined

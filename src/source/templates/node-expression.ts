@@ -3,7 +3,7 @@ import { dependencyExpression } from '../dependencies/dependency-set.ts';
 import type { NodeDependencies } from '../dependencies/node-dependencies.ts';
 import { nixLines, nixString, shellWord } from '../nix-text.ts';
 import type { NodeStart } from './node-start.ts';
-import { execLine } from './start-script.ts';
+import { enterLines, execLine } from './start-script.ts';
 import { staticServerAttributes, staticServerLines } from './static-server.ts';
 
 export interface NodeExpressionOptions {
@@ -12,6 +12,8 @@ export interface NodeExpressionOptions {
   readonly major: number;
   readonly dependencies: NodeDependencies;
   readonly start: NodeStart;
+  /** It runs in a copy of its folder. */
+  readonly writable: boolean;
   /** Exported before the build command. */
   readonly buildVariables: Readonly<Record<string, string>>;
   /** Text of `nix/templates/prepare-node.mjs`. */
@@ -40,7 +42,7 @@ pkgs.${dependencies.compiles ? 'stdenv' : 'stdenvNoCC'}.mkDerivation {
   nativeBuildInputs = [ ${tools.join(' ')} ];
   inherit nodejs prepare;
 ${dependencies.compiles ? '  headers = nodejs.headers or nodejs;\n' : ''}${dependencies.set === undefined ? '' : '  inherit dependencies;\n'}  bash = pkgs.bash;
-${site ? staticServerAttributes('  ').replace(/^ {2}bash = .*\n/m, '') + '\n' : ''}  dontConfigure = true;
+${options.writable && !site ? '  coreutils = pkgs.coreutils;\n' : ''}${site ? staticServerAttributes('  ').replace(/^ {2}bash = .*\n/m, '') + '\n' : ''}  dontConfigure = true;
   dontStrip = true;
   dontPatchELF = true;
   dontPatchShebangs = true;
@@ -70,6 +72,8 @@ function buildLines(options: NodeExpressionOptions): string {
     ...(dependencies.compiles
       ? ['export npm_config_nodedir=$headers npm_package_config_node_gyp_nodedir=$headers']
       : []),
+    // npm 6 did not install what packages expect beside them.
+    ...(dependencies.oldLock === true ? ['export npm_config_legacy_peer_deps=true'] : []),
     ...installDependencies(dependencies.manager),
     ...Object.entries(options.buildVariables).map(([name, value]) => `export ${name}=${shellWord(value)}`),
     ...(start.build === undefined ? [] : [start.build]),
@@ -86,6 +90,7 @@ function installDependencies(manager: NodeDependencies['manager']): readonly str
       return [];
     case 'npm':
       return [
+        'if [ ! -e package-lock.json ] && [ ! -e npm-shrinkwrap.json ]; then cp $dependencies/package-lock.json .; fi',
         'cp package-lock.json $TMPDIR/package-lock.json 2> /dev/null || cp npm-shrinkwrap.json $TMPDIR/npm-shrinkwrap.json',
         'node $prepare lock $dependencies',
         'npm ci --ignore-scripts --no-progress',
@@ -121,19 +126,28 @@ function installLines(options: NodeExpressionOptions): string {
   const { name, start, dependencies } = options;
   if (start.site !== undefined) {
     const root = `share/${name}`;
-    const check = `if [ ! -d ${shellWord(start.site)} ]; then echo "The build left no folder ${start.site}. Name the right one: output = \\"…\\" below [build] in kiln.toml." >&2; exit 1; fi`;
-    const copy = [`mkdir -p $out/share`, `cp -R ${shellWord(start.site)} $out/${root}`];
+    const others = (start.otherOutputs ?? []).filter((folder) => folder !== start.site);
+    const found = [
+      `site=${shellWord(start.site)}`,
+      ...(others.length === 0
+        ? []
+        : [
+            `if [ ! -e "$site/index.html" ]; then site=$(node $prepare site "$site" ${others.join(' ')}); fi`,
+          ]),
+      `if [ ! -d "$site" ]; then echo "The build left no folder $site. Name the right one: output = \\"…\\" below [build] in kiln.toml." >&2; exit 1; fi`,
+    ];
     return [
       'runHook preInstall',
-      check,
-      ...copy,
+      ...found,
+      `mkdir -p $out/share`,
+      `cp -R "$site" $out/${root}`,
       staticServerLines({ name, root, singlePage: true, port: 8080 }),
       'runHook postInstall',
     ].join('\n');
   }
   return [
     'runHook preInstall',
-    ...prune(dependencies.manager),
+    ...(start.developmentPackages === undefined ? prune(dependencies.manager) : ['node $prepare clean']),
     ...copyLines(options),
     ...starter(options),
     'runHook postInstall',
@@ -151,8 +165,13 @@ function prune(manager: NodeDependencies['manager']): readonly string[] {
         'node $prepare clean',
       ];
     case 'yarn':
+      // yarn removes what scripts of packages built.
       return [
+        'mkdir $TMPDIR/whole',
+        'mv node_modules $TMPDIR/whole/',
         'yarn install --offline --frozen-lockfile --ignore-scripts --ignore-engines --non-interactive --no-progress --production',
+        'mkdir -p node_modules',
+        'node $prepare restore $TMPDIR/whole',
         'node $prepare clean',
       ];
     case 'pnpm':
@@ -175,12 +194,12 @@ function starter(options: NodeExpressionOptions): readonly string[] {
   return [
     `cat > $out/bin/${program} <<'START'`,
     '#!@bash@/bin/bash',
-    ...(start.program === undefined ? [`cd ${folder}`] : []),
+    ...(start.program === undefined ? enterLines(folder, options.writable) : []),
     `export PATH=@nodejs@/bin:${folder}/node_modules/.bin\${PATH:+:$PATH}`,
     'export NODE_ENV="${NODE_ENV:-production}"',
     last,
     'START',
-    `sed -i -e "s|@out@|$out|" -e "s|@nodejs@|$nodejs|" -e "s|@bash@|$bash|" $out/bin/${program}`,
+    `sed -i -e "s|@out@|$out|g" -e "s|@nodejs@|$nodejs|" -e "s|@bash@|$bash|" -e "s|@coreutils@|$coreutils|g" $out/bin/${program}`,
     `chmod 755 $out/bin/${program}`,
   ];
 }

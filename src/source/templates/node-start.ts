@@ -1,6 +1,7 @@
 /** How a Node.js application is built and started: by its settings, its scripts, its framework. */
 import type { TreeReader } from '../tree/tree-reader.ts';
 import { allDependencies, type PackageJson } from './package-json.ts';
+import { isDevelopmentServer, packagesOf, scriptCommands } from './script-programs.ts';
 import type { TemplateRequest } from './template.ts';
 
 export interface NodeStart {
@@ -11,6 +12,10 @@ export interface NodeStart {
   readonly start?: string;
   /** Or a folder with a built site. */
   readonly site?: string;
+  /** Further folders that may hold it, if that one is not there after the build. */
+  readonly otherOutputs?: readonly string[];
+  /** Packages for development that the start line needs. */
+  readonly developmentPackages?: readonly string[];
   /** Or a program of the package. */
   readonly program?: { readonly name: string; readonly file: string };
   readonly why: string;
@@ -31,6 +36,7 @@ const SITE_BUILDERS: readonly {
   { package: '@vue/cli-service', output: 'dist', title: 'Vue CLI' },
   { package: 'parcel', output: 'dist', title: 'Parcel' },
   { package: 'vite', output: 'dist', title: 'Vite' },
+  { package: '@angular/cli', output: 'dist', title: 'Angular' },
 ];
 const SERVERS = [
   'express',
@@ -43,9 +49,10 @@ const SERVERS = [
   'polka',
   'restify',
 ];
-/** Start lines that serve a site for development only. */
-const DEVELOPMENT =
-  /^(npx +)?(vite( preview| dev)?|astro (dev|preview)|react-scripts start|vue-cli-service serve|parcel)\b/;
+/** A script that starts what was built, where `start` itself is for development. */
+const PRODUCTION_SCRIPTS = ['start:prod', 'start:production', 'serve:prod', 'production', 'prod'];
+/** Where bundlers leave a site when nothing says so. */
+const USUAL_OUTPUTS = ['dist', 'build', 'out', '_site', 'www'];
 
 /** Undefined where nothing tells how to start it. */
 export async function nodeStart(
@@ -74,20 +81,23 @@ export async function nodeStart(
   }
   if (dependencies['next'] !== undefined) return { ...steps, ...(await nextStart(tree, manifest)) };
   const server = SERVERS.find((name) => manifest.dependencies?.[name] !== undefined);
-  const start = scripts['start'];
-  const site = SITE_BUILDERS.find((builder) => dependencies[builder.package] !== undefined);
+  const builder = SITE_BUILDERS.find((candidate) => dependencies[candidate.package] !== undefined);
   const serverAdapter = /@astrojs\/node|@sveltejs\/adapter-node|@remix-run\/serve|@react-router\/serve|nuxt/;
   const rendersOnServer = Object.keys(dependencies).some((name) => serverAdapter.test(name));
-  if (start !== undefined && !(site !== undefined && server === undefined && DEVELOPMENT.test(start))) {
-    return { ...steps, start, why: 'the script "start" of package.json', hasPages: false };
-  }
-  if (site !== undefined && build !== undefined && server === undefined && !rendersOnServer) {
+  const served = server === undefined && !rendersOnServer ? servedSite(manifest, tree) : undefined;
+  const script = startScript(manifest);
+  if (script !== undefined && served === undefined) return { ...steps, ...script };
+  if (builder !== undefined && build !== undefined && server === undefined && !rendersOnServer) {
     return {
       ...steps,
-      site: await siteOutput(tree, site.output),
-      why: `${site.title} builds a static site`,
+      site: await siteOutput(tree, builder.output),
+      otherOutputs: USUAL_OUTPUTS,
+      why: `${builder.title} builds a static site`,
       hasPages: true,
     };
+  }
+  if (served !== undefined && (build !== undefined || tree.has(`${served.output}/index.html`))) {
+    return { ...steps, site: served.output, otherOutputs: USUAL_OUTPUTS, why: served.why, hasPages: true };
   }
   if (request.hints.start !== undefined) {
     return {
@@ -98,6 +108,54 @@ export async function nodeStart(
     };
   }
   return mainProgram(manifest, tree, steps, server);
+}
+
+/** The script "start", or the one for production where "start" needs packages that production does not have. */
+function startScript(
+  manifest: PackageJson,
+): Pick<NodeStart, 'start' | 'why' | 'hasPages' | 'developmentPackages'> | undefined {
+  const scripts = manifest.scripts ?? {};
+  const forDevelopment = Object.keys(manifest.devDependencies ?? {}).filter(
+    (name) => manifest.dependencies?.[name] === undefined,
+  );
+  const needs = (name: string): readonly string[] =>
+    packagesOf(scriptCommands(scripts, name), forDevelopment);
+  const start = scripts['start'];
+  const production = PRODUCTION_SCRIPTS.find(
+    (name) => scripts[name] !== undefined && needs(name).length === 0,
+  );
+  const why = (name: string): string => `the script "${name}" of package.json`;
+  if (start === undefined || needs('start').length > 0) {
+    if (production !== undefined)
+      return { start: scripts[production] ?? '', why: why(production), hasPages: false };
+  }
+  if (start === undefined) return undefined;
+  const developmentPackages = needs('start');
+  return {
+    start,
+    why: why('start'),
+    hasPages: false,
+    ...(developmentPackages.length === 0 ? {} : { developmentPackages }),
+  };
+}
+
+/** A site whose script "start" only serves it to its author. */
+function servedSite(manifest: PackageJson, tree: TreeReader): { output: string; why: string } | undefined {
+  const scripts = manifest.scripts ?? {};
+  const commands = scriptCommands(scripts, scripts['start'] === undefined ? 'dev' : 'start');
+  const servers = ['browser-sync', 'live-server', 'lite-server', 'webpack-dev-server', 'gulp', 'parcel'];
+  const all = allDependencies(manifest);
+  const committed = USUAL_OUTPUTS.find((folder) => tree.has(`${folder}/index.html`));
+  // A script of its own may start one of these.
+  const byHand =
+    servers.some((name) => all[name] !== undefined) &&
+    (committed !== undefined || Object.keys(manifest.dependencies ?? {}).length === 0);
+  if (!commands.some(isDevelopmentServer) && !byHand) return undefined;
+  const output = USUAL_OUTPUTS.find((folder) => tree.has(`${folder}/index.html`)) ?? 'dist';
+  return {
+    output,
+    why: 'its script "start" serves a site for development; what it builds is served instead',
+  };
 }
 
 async function nextStart(tree: TreeReader, manifest: PackageJson): Promise<NodeStart> {

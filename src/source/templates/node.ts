@@ -5,6 +5,7 @@ import { recogniseNode } from '../recognise/detect-node.ts';
 import { nixNodeDependencies } from '../dependencies/node-dependencies.ts';
 import { nodeExpression } from './node-expression.ts';
 import { nodeStart } from './node-start.ts';
+import { fixedPort } from './fixed-port.ts';
 import { chooseNode } from './node-version.ts';
 import { readPackageJson } from './package-json.ts';
 import { storeName } from '../nix-text.ts';
@@ -39,13 +40,15 @@ async function planNode(request: TemplateRequest): Promise<TemplatePlan> {
   if (start === undefined) throw noStart(tree.directory);
   const name = storeName(manifest.name ?? request.fallbackName, 'app');
   const buildVariables = Object.entries(request.environmentVars).filter(([key]) => BUILD_VARIABLE.test(key));
-  const port = settings.image?.ports?.[0] ?? hints.port ?? (start.site === undefined ? 3000 : 8080);
+  const fixed = start.start === undefined ? undefined : await fixedPort(tree, start.start, manifest.main);
+  const port = settings.image?.ports?.[0] ?? fixed ?? hints.port ?? (start.site === undefined ? 3000 : 8080);
   const expression = nodeExpression({
     name,
     version: manifest.version ?? '0.0.0',
     major: node.major,
     dependencies,
     start,
+    writable: settings.build?.writable ?? false,
     buildVariables: Object.fromEntries(buildVariables),
     script: await readFile(new URL('../../../nix/templates/prepare-node.mjs', import.meta.url), 'utf8'),
   });
@@ -54,7 +57,16 @@ async function planNode(request: TemplateRequest): Promise<TemplatePlan> {
     settings:
       start.program === undefined ? serverSettings(port, start.hasPages, start.site === undefined) : {},
     dependencies: dependencies.set === undefined ? [] : [dependencies.set],
-    notes: [node.why, `started by: ${start.why}`, ...dependencies.notes],
+    notes: [
+      node.why,
+      `started by: ${start.why}`,
+      ...(start.developmentPackages === undefined
+        ? []
+        : [
+            `its start line needs ${start.developmentPackages.join(', ')}, so packages for development stay in the image`,
+          ]),
+      ...dependencies.notes,
+    ],
   };
 }
 

@@ -18,6 +18,7 @@ const packageSchema = z.looseObject({
   dependencies: versions,
   devDependencies: versions,
   optionalDependencies: versions,
+  peerDependencies: versions,
   workspaces: z.unknown().optional(),
 });
 

@@ -76,7 +76,9 @@ async function planPython(request: TemplateRequest): Promise<TemplatePlan> {
       python: PYTHON,
       set,
       requirements: wanted.lines,
+      compiles: set?.packages.some((entry) => entry.source === true) ?? false,
       installsProject,
+      writable: settings.build?.writable ?? false,
       start: start.command,
       ...(settings.build?.command === undefined ? {} : { command: settings.build.command }),
       ...(settings.build?.test === undefined ? {} : { test: settings.build.test }),
@@ -89,7 +91,7 @@ async function planPython(request: TemplateRequest): Promise<TemplatePlan> {
     notes: [
       `started by: ${start.why}`,
       ...wanted.notes,
-      ...(set === undefined ? [] : [`${set.packages.length} wheels for Python ${PYTHON}`]),
+      ...(set === undefined ? [] : [`${set.packages.length} packages for Python ${PYTHON}`]),
       ...(recorded === 0
         ? []
         : [`${recorded} of them have no hash in a lock: resolved once and recorded on this machine`]),

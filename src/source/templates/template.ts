@@ -45,6 +45,8 @@ export interface Dependency {
   readonly integrity: string;
   /** False where nothing but this download vouches for the integrity. */
   readonly locked: boolean;
+  /** It is there as sources that the sandbox builds. */
+  readonly source?: boolean;
 }
 
 export interface Template {
