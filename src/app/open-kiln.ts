@@ -8,6 +8,7 @@ import type { Catalog, LayerReader } from '../catalog/catalog.ts';
 import type { ServerSettings } from '../config/server-settings.ts';
 import type { Database } from '../db/database.ts';
 import type { LayerHasher } from '../image/layer-hasher.ts';
+import type { LayerReader as StoreReader } from '../image/layer-reader.ts';
 import type { GcRoots } from '../nix/gc-roots.ts';
 import type { NixInstallation } from '../nix/nix-installation.ts';
 import type { StoreDatabase } from '../nix/store-database.ts';
@@ -38,6 +39,8 @@ export interface Kiln extends AsyncDisposable {
   readonly nix: () => Promise<NixInstallation>;
   readonly store: () => Promise<StoreDatabase>;
   readonly roots: () => Promise<GcRoots>;
+  /** Gives the bytes of layers and NARs. */
+  readonly reader: () => Promise<StoreReader>;
   readonly catalog: () => Promise<Catalog>;
   readonly runtime: () => Promise<OciRuntime>;
   readonly hasher: () => Promise<LayerHasher>;
@@ -53,6 +56,8 @@ export interface KilnFolders {
   readonly mirrors: string;
   readonly knownHosts: string;
   readonly runtimeMemory: string;
+  readonly keys: string;
+  readonly cache: string;
 }
 
 const DATABASE_WAIT_MS = 600_000;
@@ -98,13 +103,16 @@ export async function openKiln(options: OpenKilnOptions): Promise<Kiln> {
     const { openGcRoots } = await import('../nix/gc-roots.ts');
     return await openGcRoots(await nix(), folders.roots);
   });
-  const catalog = once(async () => {
+  const reader = once(async () => {
     const { createLayerReader } = await import('../image/layer-reader.ts');
+    return stack.use(createLayerReader());
+  });
+  const catalog = once(async () => {
     return await openRegistryCatalog(folders, settings, {
       db,
       roots,
       store,
-      reader: stack.use(createLayerReader()),
+      reader: await reader(),
     });
   });
   const runtime = once(async () => {
@@ -116,7 +124,7 @@ export async function openKiln(options: OpenKilnOptions): Promise<Kiln> {
     return stack.use(new Hasher());
   });
   return {
-    env, settings, signal, onNotice, folders, db, nix, store, roots, catalog, runtime, hasher,
+    env, settings, signal, onNotice, folders, db, nix, store, roots, reader, catalog, runtime, hasher,
     clock: options.clock ?? systemClock,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }; // prettier-ignore
@@ -164,5 +172,7 @@ function foldersOf(settings: ServerSettings): KilnFolders {
     mirrors: settings.git.mirrorDir,
     knownHosts: settings.git.knownHostsFile,
     runtimeMemory: join(home, 'runtime'),
+    keys: join(home, 'keys'),
+    cache: settings.cache.localDir,
   };
 }

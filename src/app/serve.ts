@@ -1,9 +1,11 @@
-/** One listener with the registry and the API, and a worker that builds what is queued. */
+/** One listener with the registry, the binary cache and the API, and a worker that builds what is queued. */
 import { KilnError } from '../base/error.ts';
 import type { KilnApi } from '../api/kiln-api.ts';
 import { serveApi } from '../api/serve-api.ts';
 import { createHttpServer } from '../http/http-server.ts';
 import { serveRegistry } from '../registry/serve-registry.ts';
+import { serveCache } from '../cache/serve-cache.ts';
+import { openBinaryCache } from './binary-cache.ts';
 import { createLocalApi } from './local-api.ts';
 import type { Kiln } from './open-kiln.ts';
 import { startRegistryUpkeep } from './registry-upkeep.ts';
@@ -34,6 +36,8 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
     access: await openServerAccess(kiln.settings, await kiln.db()),
     maxUploadSize: kiln.settings.limits.uploadSize,
   });
+  const cache = await openBinaryCache(kiln, address.host);
+  serveCache(server.app, cache.context);
   const stopping = new AbortController();
   serveApi(server.app, api, stopping.signal);
   server.app.get('/healthz', () => ({ status: 'ok' }));
@@ -52,6 +56,7 @@ export async function serve(kiln: Kiln, options: ServeOptions = {}): Promise<Run
       // Running builds are handed back at once, while transfers may still end.
       await Promise.all([server.close(), worker[Symbol.asyncDispose]()]);
       await upkeep[Symbol.asyncDispose]();
+      await cache[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();
     },
   };

@@ -8,6 +8,24 @@ const hostEntry = z
   .string()
   .regex(/^(?:\*\.)?[A-Za-z0-9_.:-]+(?:\/\d{1,3})?$/, 'expected a host, `*.domain`, an address or a network');
 
+const network = z
+  .string()
+  .regex(/^[\da-fA-F.:]+(?:\/\d{1,3})?$/, 'expected an address or a network like 192.168.0.0/16');
+
+const publicKey = z.string().regex(/^[^:\s]+:[A-Za-z0-9+/]{43}=$/, 'expected name:base64');
+
+/** This machine, and networks that the internet does not route (RFC 1918, 3927, 4193, 4291). */
+const PRIVATE_NETWORKS = [
+  '127.0.0.0/8',
+  '10.0.0.0/8',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  '169.254.0.0/16',
+  '::1',
+  'fc00::/7',
+  'fe80::/10',
+];
+
 /** Unknown keys are errors everywhere below. Defaults are written as in the file; secrets are named by file only. */
 export const serverSettingsSchema = z.strictObject({
   listen: listenAddress().prefault('127.0.0.1:5000').describe('Address of the API and the registry.'),
@@ -155,16 +173,49 @@ export const serverSettingsSchema = z.strictObject({
   cache: z
     .strictObject({
       url: httpUrl().optional().describe('Binary cache that builds take from.'),
-      publicKeys: z
-        .array(z.string().regex(/^[^:\s]+:[A-Za-z0-9+/]{43}=$/, 'expected name:base64'))
-        .default([])
-        .describe('Keys whose signatures that cache may carry.'),
+      publicKeys: z.array(publicKey).default([]).describe('Keys whose signatures that cache may carry.'),
       localDir: z
         .string()
         .startsWith('/')
         .optional()
         .describe('Folder of the local cache; default: `cache` in `home`.'),
       size: size().prefault('50GiB').describe('Space for uploaded and fetched cache objects.'),
+      serve: z
+        .enum(['built', 'all'])
+        .default('built')
+        .describe(
+          'Paths of the store that the binary cache shows: what Kiln built and what its keys signed, or all of them.',
+        ),
+      priority: z
+        .int()
+        .min(0)
+        .max(1000)
+        .default(30)
+        .describe('Clients ask caches with lower numbers first; cache.nixos.org has 40.'),
+      allowedClients: z
+        .array(network)
+        .default(PRIVATE_NETWORKS)
+        .describe('Networks and addresses that the binary cache answers.'),
+      trustedProxies: z
+        .array(network)
+        .default([])
+        .describe('Proxies in front whose X-Forwarded-For tells the client.'),
+      readToken: z
+        .boolean()
+        .default(false)
+        .describe('Reading from the binary cache needs a token with the scope `@cache:pull`.'),
+      trustedKeys: z
+        .array(publicKey)
+        .default([])
+        .describe('Keys besides those of the cache itself whose signatures uploads may carry.'),
+      unsignedUploads: z
+        .boolean()
+        .default(false)
+        .describe('Whoever may upload (`@cache:push`) may upload paths without a trusted signature.'),
+      transferEncoding: z
+        .enum(['auto', 'always', 'never'])
+        .default('auto')
+        .describe('zstd on the way: for clients on other machines, for all that take it, or never.'),
     })
     .prefault({}),
   packages: z

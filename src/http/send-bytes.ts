@@ -6,8 +6,11 @@ import { KilnError } from '../base/error.ts';
 export interface BytesToSend {
   readonly status: 200 | 206;
   readonly headers: Readonly<Record<string, string>>;
-  /** Bytes that `open` gives; fewer or more break the connection rather than look complete. */
-  readonly length: number;
+  /**
+   * Bytes that `open` gives; fewer or more break the connection rather than look complete. Without it they are sent in
+   * chunks, whose end mark is missing when something goes wrong.
+   */
+  readonly length?: number;
   readonly open: (signal: AbortSignal) => AsyncIterable<Buffer>;
   /** Milliseconds that a receiver may leave one chunk unread. Default one minute. */
   readonly stallMs?: number;
@@ -29,7 +32,7 @@ export async function sendBytes(reply: FastifyReply, bytes: BytesToSend): Promis
     response.writeHead(bytes.status, {
       ...flatHeaders(reply),
       ...bytes.headers,
-      'content-length': String(bytes.length),
+      ...(bytes.length === undefined ? {} : { 'content-length': String(bytes.length) }),
     });
     try {
       await pump(response, iterator, first, bytes);
@@ -53,10 +56,10 @@ async function pump(
   let sent = 0;
   for (let next = first; next.done !== true; next = await iterator.next()) {
     sent += next.value.length;
-    if (sent > bytes.length) break;
+    if (sent > (bytes.length ?? Number.POSITIVE_INFINITY)) break;
     if (!response.write(next.value)) await drained(response, bytes.stallMs ?? 60_000);
   }
-  if (sent !== bytes.length)
+  if (bytes.length !== undefined && sent !== bytes.length)
     throw new KilnError('corrupt', `${sent} bytes were produced where ${bytes.length} were announced`);
 }
 

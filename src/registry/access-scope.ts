@@ -7,7 +7,9 @@ export type AccessScope =
   | { readonly kind: 'repositories'; readonly pattern: string; readonly actions: readonly RegistryAction[] };
 
 const ACTIONS: readonly RegistryAction[] = ['pull', 'push', 'delete'];
-const PATTERN = /^[a-z0-9._/*-]{1,255}$/;
+const PATTERN = /^(?:[a-z0-9._/*-]{1,255}|@cache)$/;
+/** Stands for the binary cache. No pattern covers it: who may push images should not be able to give hosts programs. */
+export const CACHE_SCOPE = '@cache';
 
 /** `team/*:pull,push`; `*` stands for any characters, also slashes; `*` alone as action for all. @throws KilnError invalid-input */
 export function parseAccessScope(text: string): AccessScope {
@@ -18,7 +20,7 @@ export function parseAccessScope(text: string): AccessScope {
   const unknown = words.find((word) => word !== '*' && !ACTIONS.some((action) => action === word));
   if (rest.length > 0 || !PATTERN.test(pattern) || unknown !== undefined) {
     throw new KilnError('invalid-input', `"${text.slice(0, 100)}" is not a scope`, {
-      hint: 'Write it like "team/*:pull,push" (actions pull, push, delete), or "api" for everything.',
+      hint: 'Write it like "team/*:pull,push" (actions pull, push, delete), "@cache:pull,push" for the binary cache, or "api" for everything.',
     });
   }
   return { kind: 'repositories', pattern, actions };
@@ -31,9 +33,12 @@ export function scopesAllow(
   action: RegistryAction,
 ): boolean {
   return scopes.some(
-    (scope) =>
-      scope.kind === 'api' || (scope.actions.includes(action) && matchesPattern(scope.pattern, repository)),
+    (scope) => scope.kind === 'api' || (scope.actions.includes(action) && covers(scope.pattern, repository)),
   );
+}
+
+function covers(pattern: string, repository: string): boolean {
+  return repository === CACHE_SCOPE ? pattern === CACHE_SCOPE : matchesPattern(pattern, repository);
 }
 
 /** Backtracks over at most one star at a time, so no pattern makes it slow. */

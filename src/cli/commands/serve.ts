@@ -26,7 +26,9 @@ export function defineServe(program: Command, context: CommandContext): void {
         onNotice: (line) => context.err.write(`${line}\n`),
       });
       await using server = await serve(kiln, flags.listen === undefined ? {} : { listen: flags.listen });
-      context.err.write(`Kiln listens on ${server.url}: registry at /v2/, API at /api/v1\n`);
+      context.err.write(
+        `Kiln listens on ${server.url}: registry at /v2/, binary cache at /, API at /api/v1\n`,
+      );
       await new Promise<void>((resolve) => {
         if (context.signal.aborted) resolve();
         context.signal.addEventListener('abort', () => resolve(), { once: true });

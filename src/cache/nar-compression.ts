@@ -1,0 +1,73 @@
+/** The compressions that uploads may have, and how they are undone. */
+import { type Readable, type Transform, pipeline } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createZstdDecompress, constants } from 'node:zlib';
+import { KilnError } from '../base/error.ts';
+import { streamProcess } from '../process/stream-process.ts';
+import type { NarExtension } from './cache-path.ts';
+
+const EXTENSIONS: Readonly<Record<string, NarExtension>> = {
+  none: '',
+  xz: 'xz',
+  zstd: 'zst',
+  bzip2: 'bz2',
+  gzip: 'gz',
+  br: 'br',
+};
+
+/** Memory of one decoder; what Nix writes needs far less. */
+const XZ_MEMORY = '256MiB';
+const ZSTD_WINDOW_LOG = 27;
+
+/** Ending of a NAR's file name; undefined for a compression that is not taken. */
+export function extensionOf(compression: string): NarExtension | undefined {
+  return Object.hasOwn(EXTENSIONS, compression) ? EXTENSIONS[compression] : undefined;
+}
+
+/**
+ * The decompressed chunks of `source`. Stop iterating and everything behind it ends, the external decoder included.
+ * @throws KilnError invalid-input (not such a file), tool-missing (xz or bzip2 are not installed)
+ */
+export async function* decompress(source: Readable, compression: string): AsyncGenerator<Buffer> {
+  if (compression === 'none') return yield* source as AsyncIterable<Buffer>;
+  const program = PROGRAMS[compression];
+  const decoder = program === undefined ? createDecoder(compression) : undefined;
+  using child = program === undefined ? undefined : streamProcess(program[0], program[1], process.env);
+  const output = decoder ?? child?.output;
+  if (output === undefined) throw unknownCompression(compression);
+  // Failures come out of `output`; without this they would end the process.
+  if (decoder !== undefined) pipeline(source, decoder, () => undefined);
+  else if (child !== undefined) pipeline(source, child.input, () => undefined);
+  try {
+    yield* output as AsyncIterable<Buffer>;
+  } catch (cause) {
+    if (program !== undefined)
+      throw new KilnError('tool-missing', `${program[0]} could not be started`, {
+        hint: `Install ${program[0]}, or upload with ?compression=zstd.`,
+        cause,
+      });
+    throw new KilnError('invalid-input', `The file is not ${compression} data`, { cause });
+  } finally {
+    source.destroy();
+  }
+}
+
+export function unknownCompression(compression: string): KilnError {
+  return new KilnError('invalid-input', `The compression "${compression.slice(0, 40)}" is not taken here`, {
+    hint: `Use one of ${Object.keys(EXTENSIONS).join(', ')}.`,
+  });
+}
+
+const PROGRAMS: Readonly<Record<string, readonly [string, readonly string[]]>> = {
+  xz: ['xz', ['--decompress', '--stdout', '--threads=1', `--memlimit-decompress=${XZ_MEMORY}`]],
+  bzip2: ['bzip2', ['--decompress', '--stdout']],
+};
+
+function createDecoder(compression: string): Transform | undefined {
+  if (compression === 'zstd')
+    return createZstdDecompress({
+      params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG },
+      chunkSize: 128 * 1024,
+    });
+  if (compression === 'gzip') return createGunzip();
+  return compression === 'br' ? createBrotliDecompress() : undefined;
+}
