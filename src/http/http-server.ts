@@ -71,8 +71,11 @@ export function createHttpServer(options: HttpServerOptions = {}): HttpServer {
     },
     async close(graceMs = 10_000) {
       const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
-      // A connection whose last answer ends from now on would be kept for the next request.
-      const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_MS);
+      // Connections that are kept for a next request, or never sent one, must not hold up the end.
+      const sweep = setInterval(() => {
+        if (inFlight === 0) app.server.closeAllConnections();
+        else app.server.closeIdleConnections();
+      }, SWEEP_MS);
       try {
         await app.close();
       } finally {
