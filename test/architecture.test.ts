@@ -15,6 +15,7 @@ const PROGRAMS = [
   'src/library.ts',
   'src/image/hash-worker.ts',
   'src/image/read-worker.ts',
+  'src/cache/verify-worker.ts',
 ];
 
 const files = readSourceFiles('src');

@@ -1,8 +1,9 @@
-/** `kiln cache info | gc` */
+/** `kiln cache info | gc | key` */
 import type { Command } from 'commander';
 import { formatBytes } from '../../base/units.ts';
 import { printJson, type CommandContext } from '../command-context.ts';
 import { connect } from '../connect.ts';
+import { defineCacheKey } from './cache-key.ts';
 
 interface GcFlags {
   readonly dryRun?: boolean;
@@ -43,4 +44,5 @@ export function defineCache(program: Command, context: CommandContext): void {
       const verb = flags.dryRun === true ? 'would be removed' : 'removed';
       context.out.write(`${result.paths} store paths ${verb}, ${formatBytes(result.freedBytes)}\n`);
     });
+  defineCacheKey(cache, context);
 }
