@@ -288,6 +288,10 @@ export const ENVIRONMENT: readonly EnvironmentSetting[] = [
   { variable: 'DOCKER_REGISTRY_USERNAME', key: 'registry.username', description: 'User for it.' },
   { variable: 'DOCKER_REGISTRY_PASSWORD', description: 'Password for it.', secret: true },
   { variable: 'NIX_CACHE_URL', key: 'cache.url', description: 'Binary cache that builds take from.' },
+  {
+    variable: 'KILN_WORKER_ID',
+    description: 'Name of this machine as a worker; default: its host name. Cache settings go by it.',
+  },
   { variable: 'NIX_LOCAL_CACHE_DIR', key: 'cache.localDir', description: 'Folder of the local cache.' },
 ];
 
