@@ -6,6 +6,7 @@ import { describeFailure, isKilnError } from '../src/base/error.ts';
 import type { SetupRun } from '../src/setup/debian-prefix.ts';
 import { ensureNix } from '../src/setup/install-nix.ts';
 import { kilnHome } from '../src/setup/kiln-home.ts';
+import { ensureOras } from '../src/setup/oras.ts';
 import { findTestTool, installTestTools, serverFolders, TEST_TOOLS } from '../src/setup/test-tools.ts';
 import { ensureWorkingRuntime } from '../src/setup/working-runtime.ts';
 import { useDockerEngine } from './docker-engine.ts';
@@ -63,7 +64,18 @@ async function prepare(run: SetupRun): Promise<Record<string, string | undefined
   const nix = await ensureNix(run);
   const runtime = await ensureWorkingRuntime(run, join(kilnHome(run.env), 'runtime'));
   const chromium = TEST_TOOLS.find((tool) => tool.programs.includes('chromium'));
-  const path = [nix.env['PATH'], dirname(runtime.path), ...(await serverFolders()), '/usr/sbin', '/sbin'];
+  const oras = await ensureOras(run).catch((error: unknown) => {
+    console.log(`setup: without oras (tests of referrers): ${describeFailure(error).message}`);
+    return undefined;
+  });
+  const path = [
+    nix.env['PATH'],
+    dirname(runtime.path),
+    ...(oras === undefined ? [] : [dirname(oras)]),
+    ...(await serverFolders()),
+    '/usr/sbin',
+    '/sbin',
+  ];
   return {
     ...process.env,
     ...nix.env,
