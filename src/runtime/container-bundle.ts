@@ -44,7 +44,7 @@ export async function createBundle(
     const binds = content.storePaths.map((path) => ({ source: path, destination: path }));
     await writeFile(
       join(directory, 'config.json'),
-      JSON.stringify(runtimeSpec(program, { ...options, binds })),
+      JSON.stringify(runtimeSpec(program, { ...options, binds, ...writableOf(content.literals) })),
     );
     return bundle;
   } catch (error) {
@@ -59,6 +59,15 @@ async function makeFolder(path: string): Promise<void> {
   if (status?.isDirectory() === true) return;
   if (status !== undefined) await rm(path);
   await mkdir(path);
+}
+
+/** Folders made for the user of the program. Those inside another one come with it. */
+function writableOf(literals: readonly LiteralEntry[]): { readonly writable?: readonly string[] } {
+  const folders = literals.flatMap((entry) =>
+    entry.type === 'directory' && (entry.mode & 0o022) !== 0 ? [entry.path] : [],
+  );
+  const outer = folders.filter((folder) => !folders.some((other) => folder.startsWith(`${other}/`)));
+  return outer.length === 0 ? {} : { writable: outer };
 }
 
 async function writeLiteral(root: string, entry: LiteralEntry): Promise<void> {

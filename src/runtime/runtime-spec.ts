@@ -23,6 +23,10 @@ export interface ContainerOptions {
   readonly network: 'loopback' | 'host';
   readonly hostname: string;
   readonly binds: readonly BindMount[];
+  /** Folders that stay writable where the root is read-only, each an empty memory file system. Default: `/tmp`. */
+  readonly writable?: readonly string[];
+  /** Folders that stay writable where the root is read-only, each an empty memory file system. Default: `/tmp`. */
+  readonly writable?: readonly string[];
   readonly terminal?: boolean;
 }
 
@@ -103,8 +107,8 @@ function kernelMounts(options: ContainerOptions, strict: boolean): Record<string
           },
         ]
       : []),
-    // A read-only root is always run with a writable /tmp: programs that need more must declare it.
-    ...(strict ? [tmpfs('/tmp', '1777', '1g')] : []),
+    // A read-only root is run with what the image declares as writable, as a cluster mounts a volume there.
+    ...(strict ? (options.writable ?? ['/tmp']).map((folder) => tmpfs(folder, '1777', '1g')) : []),
   ];
 }
 
