@@ -129,7 +129,7 @@ function networksOf(texts: readonly string[]): BlockList {
     const valid =
       version !== 0 &&
       rest.length === 0 &&
-      /^\d{1,3}$/.test(String(bits)) &&
+      /^\d{1,3}$/.test(prefix ?? '0') &&
       bits <= (version === 6 ? 128 : 32);
     if (!valid)
       throw new KilnError('invalid-config', `"${text}" is neither an address nor a network`, {

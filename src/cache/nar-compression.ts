@@ -4,6 +4,7 @@ import { createBrotliDecompress, createGunzip, createZstdDecompress, constants }
 import { KilnError } from '../base/error.ts';
 import { streamProcess } from '../process/stream-process.ts';
 import type { NarExtension } from './cache-path.ts';
+import { findDecoder } from './find-decoder.ts';
 
 const EXTENSIONS: Readonly<Record<string, NarExtension>> = {
   none: '',
@@ -29,26 +30,35 @@ export function extensionOf(compression: string): NarExtension | undefined {
  */
 export async function* decompress(source: Readable, compression: string): AsyncGenerator<Buffer> {
   if (compression === 'none') return yield* source as AsyncIterable<Buffer>;
-  const program = PROGRAMS[compression];
-  const decoder = program === undefined ? createDecoder(compression) : undefined;
-  using child = program === undefined ? undefined : streamProcess(program[0], program[1], process.env);
-  const output = decoder ?? child?.output;
-  if (output === undefined) throw unknownCompression(compression);
-  // Failures come out of `output`; without this they would end the process.
-  if (decoder !== undefined) pipeline(source, decoder, () => undefined);
-  else if (child !== undefined) pipeline(source, child.input, () => undefined);
+  const decoder = createDecoder(compression);
+  if (decoder === undefined) return yield* decompressOutside(source, compression);
+  // Failures come out of the decoder; without a callback they would end the process.
+  pipeline(source, decoder, () => undefined);
   try {
-    yield* output as AsyncIterable<Buffer>;
+    yield* decoder as AsyncIterable<Buffer>;
   } catch (cause) {
-    if (program !== undefined)
-      throw new KilnError('tool-missing', `${program[0]} could not be started`, {
-        hint: `Install ${program[0]}, or upload with ?compression=zstd.`,
-        cause,
-      });
-    throw new KilnError('invalid-input', `The file is not ${compression} data`, { cause });
+    throw notCompressed(compression, cause);
   } finally {
     source.destroy();
   }
+}
+
+async function* decompressOutside(source: Readable, compression: string): AsyncGenerator<Buffer> {
+  const name = Object.hasOwn(ARGUMENTS, compression) ? compression : undefined;
+  if (name === undefined) throw unknownCompression(compression);
+  const program = await findDecoder(name);
+  using child = streamProcess(program, ARGUMENTS[name] ?? [], process.env);
+  pipeline(source, child.input, () => undefined);
+  try {
+    yield* child.output as AsyncIterable<Buffer>;
+    if ((await child.exitCode) !== 0) throw notCompressed(compression);
+  } finally {
+    source.destroy();
+  }
+}
+
+function notCompressed(compression: string, cause?: unknown): KilnError {
+  return new KilnError('invalid-input', `The file is not ${compression} data`, { cause });
 }
 
 export function unknownCompression(compression: string): KilnError {
@@ -57,9 +67,10 @@ export function unknownCompression(compression: string): KilnError {
   });
 }
 
-const PROGRAMS: Readonly<Record<string, readonly [string, readonly string[]]>> = {
-  xz: ['xz', ['--decompress', '--stdout', '--threads=1', `--memlimit-decompress=${XZ_MEMORY}`]],
-  bzip2: ['bzip2', ['--decompress', '--stdout']],
+/** Programs, called like their compressions. */
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  xz: ['--decompress', '--stdout', '--threads=1', `--memlimit-decompress=${XZ_MEMORY}`],
+  bzip2: ['--decompress', '--stdout'],
 };
 
 function createDecoder(compression: string): Transform | undefined {

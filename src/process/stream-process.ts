@@ -7,6 +7,8 @@ export interface StreamedProcess extends Disposable {
   readonly input: Writable;
   /** Ends with the program; fails with the system's error if the program could not be started. */
   readonly output: Readable;
+  /** 128 + signal number as a shell gives it; 127 if the program could not be started. */
+  readonly exitCode: Promise<number>;
 }
 
 /** Never through a shell; standard error is dropped. Disposing sends SIGTERM. */
@@ -21,5 +23,14 @@ export function streamProcess(
   });
   child.on('error', (error) => child.stdout.destroy(error));
   child.stdin.on('error', () => undefined); // the program may end without reading its input
-  return { input: child.stdin, output: child.stdout, [Symbol.dispose]: () => void child.kill() };
+  const exitCode = new Promise<number>((resolve) => {
+    child.once('error', () => resolve(127));
+    child.once('close', (code, signal) => resolve(code ?? 128 + (signal === 'SIGKILL' ? 9 : 15)));
+  });
+  return {
+    input: child.stdin,
+    output: child.stdout,
+    exitCode,
+    [Symbol.dispose]: () => void child.kill(),
+  };
 }
