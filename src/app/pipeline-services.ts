@@ -6,6 +6,7 @@ import { LOCAL_USER_POLICY } from '../git/host-policy.ts';
 import { createGitAccess } from '../pipeline/git-access.ts';
 import type { PipelineServices } from '../pipeline/pipeline-services.ts';
 import type { SourceCredentials } from '../source/source-context.ts';
+import { fetchBaseImage } from './base-image.ts';
 import type { Kiln } from './open-kiln.ts';
 import { pushFromCatalog } from './push-from-catalog.ts';
 import { pushLater } from './push-later.ts';
@@ -51,6 +52,8 @@ export async function createPipelineServices(kiln: Kiln, options: ServiceOptions
       const result = await pushFromCatalog(kiln, repository as RepositoryName, digest as OciDigest, destination, { signal });
       return result.uploadedBytes;
     },
+    baseImage: (reference, base) =>
+      fetchBaseImage(kiln, reference, { ...base, system: nixSystem(), registryHost }),
     pushLater: (push, failure) => pushLater(kiln, push, failure),
   }; // prettier-ignore
 }

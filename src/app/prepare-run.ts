@@ -1,6 +1,7 @@
 /** An image of the registry made ready to run on this machine, straight from its Nix store. */
 import { join } from 'node:path';
 import type { RunnableImage } from '../api/kiln-api.ts';
+import type { OciDigest } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
 import { contentOf, programOf } from '../image/image-program.ts';
 import type { ImageConfig } from '../oci/image-config.ts';
@@ -24,7 +25,9 @@ export async function prepareRun(
   image: RunnableImage,
   args: readonly string[],
 ): Promise<PreparedRun> {
-  const layers = image.layers.flatMap(({ recipe }) => (recipe === undefined ? [] : [{ recipe }]));
+  const layers = image.layers.flatMap(({ digest, recipe }) =>
+    recipe === undefined ? [] : [{ digest: digest as OciDigest, recipe }],
+  );
   if (layers.length !== image.layers.length) {
     throw new KilnError(
       'image-failed',
@@ -37,7 +40,7 @@ export async function prepareRun(
   return {
     config: image.config,
     program: programOf(image.config.config, args),
-    content: contentOf(layers),
+    content: contentOf(layers, undefined),
     runtime: await ensureWorkingRuntime({ env, signal }, join(kilnHome(env), 'runtime')),
   };
 }

@@ -1,11 +1,15 @@
 /** What an image runs and shows, read from its configuration and its recipes. */
+import type { OciDigest } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
 import { parseDuration } from '../base/units.ts';
 import type { AppSettings } from '../config/app-settings.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { RunConfig } from '../oci/image-config.ts';
-import type { Layer, LiteralEntry } from '../oci/layer-recipe.ts';
+import type { Layer, LiteralEntry, StoreEntry } from '../oci/layer-recipe.ts';
+import { layerCompression, OCI_LAYER_TAR } from '../oci/media-types.ts';
 import type { BundleContent } from '../runtime/container-bundle.ts';
 import type { ContainerProcess } from '../runtime/runtime-spec.ts';
+import { unpackLayer } from '../runtime/unpack-layer.ts';
 import type { StartExpectation } from './start-check.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -22,13 +26,48 @@ export function programOf(config: RunConfig, args?: readonly string[]): Containe
   return { args: program, env: config.Env ?? [], cwd: config.WorkingDir || '/', uid, gid };
 }
 
-/** Only for images made of recipes; blobs of others must be unpacked. */
-export function contentOf(layers: readonly Pick<Layer, 'recipe'>[]): BundleContent {
-  const entries = layers.flatMap((layer) => layer.recipe.entries);
+export interface LayerBlobs {
+  /** Layers of a base image, lowest first. */
+  readonly below: readonly Descriptor[];
+  readonly blobOf: (digest: OciDigest) => AsyncIterable<Buffer>;
+}
+
+/**
+ * Store paths are shown as they lie in the store. Layers of a base image, and those whose files have other modes than in the
+ * store, are unpacked; without `blobs` modes are left as they are in the store.
+ */
+export function contentOf(
+  layers: readonly Pick<Layer, 'digest' | 'recipe'>[],
+  blobs: LayerBlobs | undefined,
+): BundleContent {
+  const onBase = blobs !== undefined && blobs.below.length > 0;
+  const unpacked = layers.filter(
+    ({ recipe }) =>
+      blobs !== undefined &&
+      (recipe.entries.some((entry) => entry.type === 'store-path' && hasModes(entry)) ||
+        (onBase && recipe.entries.some((entry) => entry.type !== 'store-path'))),
+  );
+  const entries = layers.flatMap((layer) => (unpacked.includes(layer) ? [] : layer.recipe.entries));
+  const below = [
+    ...(blobs?.below ?? []),
+    ...unpacked.map(({ digest }) => ({ mediaType: OCI_LAYER_TAR, digest })),
+  ];
   return {
     literals: entries.filter((entry): entry is LiteralEntry => entry.type !== 'store-path'),
     storePaths: entries.flatMap((entry) => (entry.type === 'store-path' ? [entry.path] : [])),
+    fill: async (root) => {
+      for (const { digest, mediaType } of below) {
+        const compression = layerCompression(mediaType);
+        if (compression === undefined || blobs === undefined)
+          throw new KilnError('image-failed', `layers of the type ${mediaType} cannot be unpacked`);
+        await unpackLayer(root, { bytes: blobs.blobOf(digest), compression, name: digest });
+      }
+    },
   };
+}
+
+function hasModes(entry: StoreEntry): boolean {
+  return entry.attributes?.some((attribute) => attribute.mode !== undefined) === true;
 }
 
 /** What counts as started, from `[health]` and the ports, and how long it may take. */

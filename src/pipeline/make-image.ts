@@ -5,7 +5,7 @@ import { formatBytes } from '../base/units.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { AppSettings } from '../config/app-settings.ts';
 import type { Database } from '../db/database.ts';
-import { buildImage, type BuiltImage } from '../image/build-image.ts';
+import { type BaseImage, buildImage, type BuiltImage } from '../image/build-image.ts';
 import type { ProgramFacts } from '../image/entry-point.ts';
 import { contentOf, expectationOf, portsOf, programOf } from '../image/image-program.ts';
 import type { LayerHasher } from '../image/layer-hasher.ts';
@@ -14,6 +14,7 @@ import { parseImageConfig } from '../oci/image-config.ts';
 import type { LayerPlan } from '../oci/layer-plan.ts';
 import type { Layer } from '../oci/layer-recipe.ts';
 import type { PathHistory } from '../oci/volatility.ts';
+import type { BundleContent } from '../runtime/container-bundle.ts';
 import type { OciRuntime } from '../runtime/oci-runtime.ts';
 import type { Closure } from '../store/closure.ts';
 
@@ -33,6 +34,7 @@ export interface MakeImageInput {
   readonly program: ProgramFacts;
   readonly environmentVars: Readonly<Record<string, string>>;
   readonly freshPlan: boolean;
+  readonly base?: BaseImage;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
   readonly onLog: (line: string) => void;
@@ -48,8 +50,8 @@ export interface MadeImage {
 export const START_CHECK = 'start-check';
 
 /** Kinds of further documents: how the layers were planned, and what the look before the first run brought up. */
-export const LAYER_PLAN = 'layer-plan';
-export const PREFLIGHT = 'preflight';
+const LAYER_PLAN = 'layer-plan';
+const PREFLIGHT = 'preflight';
 
 /** `plan.json`: with it the same closure gives the same layers again. */
 export interface RecordedPlan extends LayerPlan {
@@ -77,6 +79,7 @@ export async function makeImage(services: ImageServices, input: MakeImageInput):
       environmentVars: input.environmentVars,
       freshPlan: input.freshPlan,
       history,
+      ...(input.base === undefined ? {} : { base: input.base }),
       ...(previous === undefined ? {} : { previous: { layers: previous } }),
     },
     {
@@ -125,7 +128,7 @@ async function startChecks(
   const config = parseImageConfig(built.config).config;
   const { expectation, timeoutMs } = expectationOf(input.settings.health, portsOf(config));
   const common = {
-    content: contentOf(built.layers),
+    content: startContent(services.catalog, input, built),
     program: programOf(config),
     expectation,
     timeoutMs,
@@ -151,6 +154,16 @@ async function startChecks(
       fields: { digest, check: normal },
     },
   );
+}
+
+/** Straight from the store where the files are as they are there; unpacked from the registry's bytes otherwise. */
+function startContent(catalog: Catalog, input: MakeImageInput, built: BuiltImage): BundleContent {
+  const blobOf = async function* (digest: OciDigest): AsyncGenerator<Buffer> {
+    const blob = await catalog.findBlob(input.repository, digest);
+    if (blob === undefined) throw new KilnError('not-found', `the layer ${digest} is not in the registry`);
+    yield* catalog.readBlob(blob, { start: 0, end: blob.size }, input.signal);
+  };
+  return contentOf(built.layers, { below: input.base?.layers ?? [], blobOf });
 }
 
 function describeWait(kind: string): string {

@@ -5,6 +5,7 @@ import type { Failure } from '../base/error.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Database } from '../db/database.ts';
+import type { BaseImage } from '../image/build-image.ts';
 import type { LayerHasher } from '../image/layer-hasher.ts';
 import type { GcRoots } from '../nix/gc-roots.ts';
 import type { NixInstallation } from '../nix/nix-installation.ts';
@@ -46,6 +47,11 @@ export interface PipelineServices {
     destination: string,
     signal: AbortSignal,
   ) => Promise<number>;
+  /** Brings a base image into the embedded registry. @throws KilnError not-found, unreachable, unauthorized, image-failed */
+  readonly baseImage: (
+    reference: string,
+    options: { readonly signal: AbortSignal; readonly onProgress: (text: string) => void },
+  ) => Promise<BaseImage>;
   /** Remembers a push that failed; it is tried again later, by itself. */
   readonly pushLater: (push: LaterPush, failure: Failure) => Promise<void>;
   /** Secrets given with a request; they live in memory only. */

@@ -95,8 +95,17 @@ class Release {
     const { closure, settings, repository } = this.#input;
     const environmentVars = this.#build.options.environmentVars ?? {};
     const program = await this.#programFacts();
+    const { log, signal } = this.#context;
+    const base =
+      settings.image?.base === undefined
+        ? undefined
+        : await services.baseImage(settings.image.base, {
+            signal,
+            onProgress: (text) => this.#activity('image', text),
+          });
     const key = imageKey({
       closure,
+      base: base?.digest,
       settings: { image: settings.image, health: settings.health },
       environmentVars,
       program,
@@ -113,7 +122,6 @@ class Release {
         return { digest, size: known.size, reused: true };
       }
     }
-    const { log, signal } = this.#context;
     const made = await makeImage(
       {
         db: services.db,
@@ -127,6 +135,7 @@ class Release {
         repository,
         settings,
         program,
+        ...(base === undefined ? {} : { base }),
         environmentVars,
         freshPlan: this.#release.freshPlan,
         signal,
@@ -231,6 +240,7 @@ function hasStarted(results: unknown): boolean {
 }
 
 interface ImageKeyInput {
+  readonly base: OciDigest | undefined;
   readonly closure: Closure;
   readonly settings: AppSettings;
   readonly environmentVars: Readonly<Record<string, string>>;
