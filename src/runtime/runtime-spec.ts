@@ -25,8 +25,6 @@ export interface ContainerOptions {
   readonly binds: readonly BindMount[];
   /** Folders that stay writable where the root is read-only, each an empty memory file system. Default: `/tmp`. */
   readonly writable?: readonly string[];
-  /** Folders that stay writable where the root is read-only, each an empty memory file system. Default: `/tmp`. */
-  readonly writable?: readonly string[];
   readonly terminal?: boolean;
 }
 
