@@ -14,6 +14,7 @@ import { isForPlatform, parseNpmLock } from '../src/source/dependencies/npm-lock
 import { parsePnpmLock } from '../src/source/dependencies/pnpm-lock.ts';
 import { parsePythonLock } from '../src/source/dependencies/python-lock.ts';
 import { logicalLines } from '../src/source/dependencies/python-requirements.ts';
+import { parseYarnBerryLock } from '../src/source/dependencies/yarn-berry-lock.ts';
 import { parseYarnLock } from '../src/source/dependencies/yarn-lock.ts';
 import { refusePrivateHost } from '../src/source/dependencies/refuse-private-host.ts';
 import { parseAppSettings } from '../src/source/read-app-settings.ts';
@@ -95,10 +96,27 @@ test('a lock of yarn 1 gives names, addresses and integrity, with SHA-1 where th
   assert.match(found[1]?.integrity ?? '', /^sha1-/);
 });
 
-test('the lock of a newer yarn is refused with a way out', () => {
+test('the lock of a newer yarn gives names and versions for this platform, and refuses what no registry has', () => {
+  const entry = (resolution: string, more = ''): string =>
+    `"x":\n  version: 1.0.0\n  resolution: "${resolution}"\n${more}  linkType: hard\n`;
+  const lock = [
+    '__metadata:\n  version: 8\n',
+    entry('app@workspace:.'),
+    entry('@a/b@npm:1.2.3'),
+    entry('fsevents@npm:2.3.3', '  conditions: os=darwin\n'),
+    entry('fsevents@patch:fsevents@npm%3A2.3.3#builtin<compat/fsevents>'),
+  ].join('\n');
+  const read = parseYarnBerryLock(lock, 'yarn.lock');
+  assert.deepEqual(
+    read
+      .filter((found) => isForPlatform(found, { cpu: 'x64', libc: 'glibc' }))
+      .map(({ location }) => location),
+    ['@a/b@1.2.3'],
+  );
+  assert.equal(read.length, 2);
   assert.throws(
-    () => parseYarnLock('__metadata:\n  version: 8\n', 'yarn.lock'),
-    (error) => isKilnError(error) && /pnpm import/.test(error.hint ?? ''),
+    () => parseYarnBerryLock(`${lock}\n${entry('c@https://github.com/a/c.git#commit=1')}`, 'yarn.lock'),
+    (error) => isKilnError(error) && error.code === 'dependency-fetch',
   );
 });
 

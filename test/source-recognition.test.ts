@@ -42,6 +42,16 @@ const CASES: readonly (readonly [string, Readonly<Record<string, string>>, strin
   ['flake.nix', { 'flake.nix': '{ outputs = _: { }; }', 'package.json': '{}' }, 'flake'],
   ['default.nix beside flake.nix', { 'default.nix': '{}', 'flake.nix': '{}' }, 'nix-file'],
   [
+    'a default.nix for callPackage beside flake.nix',
+    { 'default.nix': '# x\n{\n  lib,\n  stdenv,\n}:\nstdenv', 'flake.nix': '{ outputs = _: { }; }' },
+    'flake',
+  ],
+  [
+    'a default.nix with defaults beside flake.nix',
+    { 'default.nix': '{ pkgs ? import <nixpkgs> { }, lib ? pkgs.lib }: pkgs.hello', 'flake.nix': '{ }' },
+    'nix-file',
+  ],
+  [
     'a named Nix file',
     { 'kiln.toml': '[build]\nfile = "nix/app.nix"', 'nix/app.nix': '{}', 'default.nix': '{}' },
     'nix-file',
@@ -151,6 +161,9 @@ test('a Procfile and a Dockerfile tell the start command and the port', () => {
   const dockerfile =
     'FROM a AS b\nEXPOSE 1\nCMD x\nFROM c\nEXPOSE 8081/tcp\nENTRYPOINT ["node"]\nCMD ["a b.js"]\n';
   assert.deepEqual(parseDockerfile(dockerfile), { start: "node 'a b.js'", port: 8081 });
+  assert.deepEqual(parseDockerfile('FROM a\nWORKDIR /app\nCMD ["python", "/app/main.py"]'), {
+    start: 'python ./main.py',
+  });
 });
 
 test('version ranges of engines choose a packaged Node.js', () => {

@@ -2,6 +2,7 @@
 //   lock DEPENDENCIES        point package-lock.json at the downloaded tarballs
 //   programs NODE            make scripts and programs below node_modules start without /usr/bin/env and /lib64
 //   serve DEPENDENCIES       a registry of the tarballs on a free port of this sandbox; prints its address
+//   tarball DEPENDENCIES AT  print the tarball that goes there
 //   restore FOLDER           take what was built from the installation there
 //   site FOLDER…             print the folder with the built site
 //   clean                    remove what an installation leaves behind that names build tools
@@ -194,6 +195,12 @@ function clean() {
   }
 }
 
+// The tarball that was downloaded for a place.
+function tarball(dependencies, location) {
+  const entries = JSON.parse(fs.readFileSync(path.join(dependencies, 'packages.json'), 'utf8'));
+  return path.join(dependencies, entries.find(({ locations }) => locations.includes(location)).file);
+}
+
 // Brings what was built in a whole installation into one without packages for development.
 function restore(whole) {
   const built = new Map();
@@ -243,6 +250,7 @@ if (verb === 'lock') lock(argument);
 else if (verb === 'programs') programs(argument);
 else if (verb === 'serve') serve(argument);
 else if (verb === 'clean') clean();
+else if (verb === 'tarball') console.log(tarball(argument, process.argv[4]));
 else if (verb === 'restore') restore(argument);
 else if (verb === 'site') console.log(site(process.argv.slice(3)));
 else throw new Error(`prepare-node: unknown verb ${verb}`);

@@ -195,7 +195,7 @@ const RULES: readonly ReasonRule[] = [
     make: ([, name]) => ({
       reason: 'missing-argument',
       message: `The expression is a function whose argument \`${name}\` has no default value`,
-      hint: `Give it one: \`{ ${name} ? … }:\`, e.g. \`{ pkgs ? import <nixpkgs> {} }:\`.`,
+      hint: `Give it one: \`{ ${name} ? … }:\`. A package for callPackage is built by a file of its own, named by build.file in kiln.toml: \`with import <nixpkgs> {}; callPackage ./default.nix {}\`.`,
       fields: { argument: name },
     }),
   },

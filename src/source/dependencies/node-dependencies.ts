@@ -8,13 +8,17 @@ import type { DependencySet } from '../templates/template.ts';
 import type { TreeReader } from '../tree/tree-reader.ts';
 import { dependencySet } from './dependency-set.ts';
 import { fetchNpmPackages } from './fetch-npm.ts';
+import { pnpmFor, yarnBerryFor, type ManagerProgram } from './manager-program.ts';
 import { isForPlatform, parseNpmLock, type LockedNpmPackage } from './npm-lock.ts';
 import { parsePnpmLock } from './pnpm-lock.ts';
 import { resolveNpmLock } from './resolve-npm-lock.ts';
+import { isYarnBerryLock, parseYarnBerryLock } from './yarn-berry-lock.ts';
 import { parseYarnLock } from './yarn-lock.ts';
 
 export interface NodeDependencies {
-  readonly manager: 'npm' | 'yarn' | 'pnpm' | 'none';
+  readonly manager: 'npm' | 'yarn' | 'yarn-berry' | 'pnpm' | 'none';
+  /** The manager's own program, where the packaged one does not read the lock. */
+  readonly program?: ManagerProgram;
   /** Runs a script of package.json: `npm run`. */
   readonly run: string;
   readonly set?: DependencySet;
@@ -50,7 +54,13 @@ export async function nixNodeDependencies(
       ? await resolveNpmLock(manifest, tree.directory, context)
       : ((await tree.read(lockName)) ?? '');
   const { manager, packages, oldLock } = readLock(lockName ?? 'package-lock.json', text);
-  const run = `${manager} run`;
+  const run = `${manager.replace('-berry', '')} run`;
+  const program =
+    manager === 'pnpm'
+      ? pnpmFor(text)
+      : manager === 'yarn-berry'
+        ? await yarnBerryFor(tree, manifest)
+        : undefined;
   const platform = { cpu: context.nix.system.startsWith('aarch64') ? 'arm64' : 'x64', libc: 'glibc' };
   const wanted = packages.filter((entry) => isForPlatform(entry, platform));
   const compiles = wanted.some((entry) => COMPILING.has(entry.name));
@@ -58,15 +68,20 @@ export async function nixNodeDependencies(
     return { manager: 'none', run: 'npm run', compiles, notes: ['the lock names no packages'] };
   const set = await dependencySet(context, {
     name: `${manager}-dependencies`,
-    key: [text, context.nix.system, lockName ?? 'resolved here'],
+    key: [text, context.nix.system, lockName ?? 'resolved here', JSON.stringify(program ?? {})],
     fill: async (directory) => {
-      const fetched = await fetchNpmPackages(wanted, directory, context);
+      const own = program?.download === undefined ? [] : [program.download];
+      const fetched = await fetchNpmPackages([...wanted, ...own], directory, context);
       if (lockName !== undefined) return fetched;
       await writeFile(path.join(directory, 'package-lock.json'), text);
       return fetched.map((entry) => ({ ...entry, locked: false }));
     },
   });
-  const unlocked = lockName === undefined ? 0 : set.packages.filter((entry) => !entry.locked).length;
+  // Yarn itself compares its own checksums in the sandbox.
+  const unlocked =
+    lockName === undefined || manager === 'yarn-berry'
+      ? 0
+      : set.packages.filter((entry) => !entry.locked).length;
   const notes = [
     lockName === undefined
       ? `no lock file: ${set.packages.length} packages, resolved once and recorded on this machine; commit package-lock.json to have the same elsewhere`
@@ -76,13 +91,19 @@ export async function nixNodeDependencies(
       ? []
       : [`${unlocked} of them have no integrity in the lock; what was downloaded was recorded`]),
   ];
-  return { manager, run, set, compiles, oldLock, notes };
+  return { manager, run, set, compiles, oldLock, notes, ...(program === undefined ? {} : { program }) };
 }
 
 function readLock(
   name: string,
   text: string,
-): { manager: 'npm' | 'yarn' | 'pnpm'; packages: readonly LockedNpmPackage[]; oldLock: boolean } {
+): {
+  manager: 'npm' | 'yarn' | 'yarn-berry' | 'pnpm';
+  packages: readonly LockedNpmPackage[];
+  oldLock: boolean;
+} {
+  if (name === 'yarn.lock' && isYarnBerryLock(text))
+    return { manager: 'yarn-berry', packages: parseYarnBerryLock(text, name), oldLock: false };
   if (name === 'yarn.lock') return { manager: 'yarn', packages: parseYarnLock(text, name), oldLock: false };
   if (name === 'pnpm-lock.yaml')
     return { manager: 'pnpm', packages: parsePnpmLock(text, name), oldLock: false };

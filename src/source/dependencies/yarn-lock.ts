@@ -2,18 +2,8 @@
 import { KilnError } from '../../base/error.ts';
 import type { LockedNpmPackage } from './npm-lock.ts';
 
-/** @throws KilnError invalid-input; also for the lock of yarn 2 and newer */
+/** @throws KilnError invalid-input */
 export function parseYarnLock(text: string, where: string): readonly LockedNpmPackage[] {
-  if (/^__metadata:/m.test(text)) {
-    throw new KilnError(
-      'invalid-input',
-      `${where} was written by yarn 2 or newer, which Kiln does not build`,
-      {
-        where,
-        hint: 'Commit a package-lock.json (`npm install --package-lock-only`) or a pnpm-lock.yaml (`pnpm import`) beside it.',
-      },
-    );
-  }
   const found = new Map<string, LockedNpmPackage>();
   let specifiers: string[] = [];
   let fields: Record<string, string> = {};

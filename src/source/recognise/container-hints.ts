@@ -35,12 +35,16 @@ export function parseDockerfile(text: string): ContainerHints {
   let port: number | undefined;
   let command = '';
   let entrypoint = '';
+  let folder = '';
   for (const line of text.replace(/\\\r?\n/g, ' ').split('\n')) {
     const match = /^\s*([A-Za-z]+)\s+(\S.*)$/.exec(line);
     const rest = match?.[2]?.trim() ?? '';
     switch (match?.[1]?.toUpperCase()) {
       case 'FROM':
-        [port, command, entrypoint] = [undefined, '', ''];
+        [port, command, entrypoint, folder] = [undefined, '', '', ''];
+        break;
+      case 'WORKDIR':
+        folder = rest.replace(/^["']|["']$/g, '').replace(/\/+$/, '');
         break;
       case 'EXPOSE':
         port ??= portOf(rest);
@@ -54,7 +58,9 @@ export function parseDockerfile(text: string): ContainerHints {
       default:
     }
   }
-  const start = `${entrypoint} ${command}`.trim();
+  const line = `${entrypoint} ${command}`.trim();
+  // The application is elsewhere here: paths below its folder become relative ones.
+  const start = folder.length < 2 ? line : line.split(`${folder}/`).join('./');
   return { ...(start === '' ? {} : { start }), ...(port === undefined ? {} : { port }) };
 }
 

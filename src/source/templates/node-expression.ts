@@ -1,6 +1,7 @@
 /** Writes the Nix expression of template `node`. */
 import { dependencyExpression } from '../dependencies/dependency-set.ts';
 import type { NodeDependencies } from '../dependencies/node-dependencies.ts';
+import { installDependencies, managerTools, pruneDependencies } from './node-install.ts';
 import { nixLines, nixString, shellWord } from '../nix-text.ts';
 import type { NodeStart } from './node-start.ts';
 import { enterLines, execLine } from './start-script.ts';
@@ -26,7 +27,7 @@ export function nodeExpression(options: NodeExpressionOptions): string {
   const tools = [
     'nodejs',
     'pkgs.patchelf',
-    ...managerTools(dependencies.manager),
+    ...managerTools(dependencies),
     ...(dependencies.compiles ? ['pkgs.python3'] : []),
   ];
   return `# Written by Kiln (template node: ${start.why.replace(/[^\w ".,:/-]/g, ' ')}).
@@ -53,10 +54,6 @@ ${options.writable && !site ? '  coreutils = pkgs.coreutils;\n' : ''}${site ? st
 `;
 }
 
-function managerTools(manager: NodeDependencies['manager']): readonly string[] {
-  return manager === 'yarn' ? ['pkgs.yarn'] : manager === 'pnpm' ? ['pkgs.pnpm'] : [];
-}
-
 function programName({ name, start }: NodeExpressionOptions): string {
   return start.program?.name ?? name;
 }
@@ -74,52 +71,13 @@ function buildLines(options: NodeExpressionOptions): string {
       : []),
     // npm 6 did not install what packages expect beside them.
     ...(dependencies.oldLock === true ? ['export npm_config_legacy_peer_deps=true'] : []),
-    ...installDependencies(dependencies.manager),
+    ...installDependencies(dependencies),
     ...Object.entries(options.buildVariables).map(([name, value]) => `export ${name}=${shellWord(value)}`),
     ...(start.build === undefined ? [] : [start.build]),
     ...(start.test === undefined ? [] : [start.test]),
     'runHook postBuild',
   ];
   return lines.join('\n');
-}
-
-function installDependencies(manager: NodeDependencies['manager']): readonly string[] {
-  const relocate = ['node $prepare programs $nodejs/bin/node'];
-  switch (manager) {
-    case 'none':
-      return [];
-    case 'npm':
-      return [
-        'if [ ! -e package-lock.json ] && [ ! -e npm-shrinkwrap.json ]; then cp $dependencies/package-lock.json .; fi',
-        'cp package-lock.json $TMPDIR/package-lock.json 2> /dev/null || cp npm-shrinkwrap.json $TMPDIR/npm-shrinkwrap.json',
-        'node $prepare lock $dependencies',
-        'npm ci --ignore-scripts --no-progress',
-        ...relocate,
-        'npm rebuild --no-progress',
-        'npm run postinstall --if-present',
-        'mkdir -p node_modules',
-      ];
-    case 'yarn':
-      return [
-        'echo "yarn-offline-mirror \\"$dependencies\\"" > $HOME/.yarnrc',
-        'yarn install --offline --frozen-lockfile --ignore-scripts --ignore-engines --non-interactive --no-progress',
-        ...relocate,
-        'npm rebuild --no-progress',
-        'npm run postinstall --if-present',
-      ];
-    case 'pnpm':
-      return [
-        'node $prepare serve $dependencies > $TMPDIR/registry &',
-        'registry=$!',
-        'while [ ! -s $TMPDIR/registry ]; do sleep 0.1; done',
-        'export npm_config_offline=false npm_config_registry=$(cat $TMPDIR/registry) npm_config_manage_package_manager_versions=false',
-        'pnpm install --frozen-lockfile --ignore-scripts --store-dir $TMPDIR/pnpm --package-import-method copy --reporter append-only',
-        'kill $registry',
-        ...relocate,
-        'pnpm rebuild',
-        'npm run postinstall --if-present',
-      ];
-  }
 }
 
 function installLines(options: NodeExpressionOptions): string {
@@ -147,36 +105,11 @@ function installLines(options: NodeExpressionOptions): string {
   }
   return [
     'runHook preInstall',
-    ...(start.developmentPackages === undefined ? prune(dependencies.manager) : ['node $prepare clean']),
+    ...(start.developmentPackages === undefined ? pruneDependencies(dependencies) : ['node $prepare clean']),
     ...copyLines(options),
     ...starter(options),
     'runHook postInstall',
   ].join('\n');
-}
-
-function prune(manager: NodeDependencies['manager']): readonly string[] {
-  switch (manager) {
-    case 'none':
-      return [];
-    case 'npm':
-      return [
-        'npm prune --omit=dev --ignore-scripts --no-progress',
-        'cp -f $TMPDIR/package-lock.json . 2> /dev/null || cp -f $TMPDIR/npm-shrinkwrap.json .',
-        'node $prepare clean',
-      ];
-    case 'yarn':
-      // yarn removes what scripts of packages built.
-      return [
-        'mkdir $TMPDIR/whole',
-        'mv node_modules $TMPDIR/whole/',
-        'yarn install --offline --frozen-lockfile --ignore-scripts --ignore-engines --non-interactive --no-progress --production',
-        'mkdir -p node_modules',
-        'node $prepare restore $TMPDIR/whole',
-        'node $prepare clean',
-      ];
-    case 'pnpm':
-      return ['pnpm prune --prod --ignore-scripts', 'node $prepare clean'];
-  }
 }
 
 function copyLines({ name }: NodeExpressionOptions): readonly string[] {

@@ -69,12 +69,19 @@ function installLines(options: PythonExpressionOptions): string {
     ...enterLines('@app@', options.writable),
     'export PATH=@environment@/bin:@python@/bin${PATH:+:$PATH} PYTHONPATH=$app:$app/src${PYTHONPATH:+:$PYTHONPATH}',
     'export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PORT="${PORT:-8000}"',
-    execLine(start.replace(/^python(3(\.\d+)?)? /, 'python3 ')),
+    execLine(withoutRunner(start).replace(/^python(3(\.\d+)?)? /, 'python3 ')),
     'START',
     `sed -i -e "s|@app@|$app|g" -e "s|@environment@|$environment|" -e "s|@python@|$python|" -e "s|@bash@|$bash|" -e "s|@coreutils@|$coreutils|g" $out/bin/${name}`,
     `chmod 755 $out/bin/${name}`,
     'runHook postInstall',
   ].join('\n');
+}
+
+/** What a manager of environments would run: the environment is there already. `fastapi dev` watches files. */
+function withoutRunner(start: string): string {
+  return start
+    .replace(/^(exec +)?(uv|poetry|pdm|pipenv|rye|hatch) run +(--?[a-z][\w-]*(=\S+)? +)*/, '$1')
+    .replace(/^((?:exec +)?fastapi) dev\b/, '$1 run');
 }
 
 function installWheels(options: PythonExpressionOptions): readonly string[] {
