@@ -1,5 +1,4 @@
 /** The way to Kiln: the server that `KILN_URL` names, else the same code in this process. */
-import { setFlagsFromString } from 'node:v8';
 import type { KilnApi } from '../api/kiln-api.ts';
 import type { CommandContext } from './command-context.ts';
 
@@ -16,8 +15,6 @@ export async function connect(context: CommandContext, options: ConnectOptions =
     const { connectHttp } = await import('../api/http-client.ts');
     return connectHttp(url, { token: context.env['KILN_TOKEN'], signal: context.signal });
   }
-  // A command is over before optimised code of the embedded database pays for its making: half the processor time.
-  setFlagsFromString('--liftoff-only');
   const { openKiln } = await import('../app/open-kiln.ts');
   const { createLocalApi } = await import('../app/local-api.ts');
   const kiln = await openKiln({

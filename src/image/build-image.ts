@@ -5,7 +5,7 @@ import type { Database } from '../db/database.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { choosePlan, type PlanChoice } from '../oci/choose-plan.ts';
 import { digestOf } from '../oci/digest.ts';
-import { encodeImageConfig, type ImageConfig } from '../oci/image-config.ts';
+import { encodeImageConfig, type ImageConfig, type RunConfig } from '../oci/image-config.ts';
 import { checkPlan, LAYER_BUDGET, LAYER_CAP, type LayerPlan, planLayers } from '../oci/layer-plan.ts';
 import { type Layer, type LayerRecipe, TAR_PROFILE } from '../oci/layer-recipe.ts';
 import { encodeManifest } from '../oci/manifest.ts';
@@ -71,6 +71,14 @@ export interface ImageContext {
   readonly location?: StoreLocation;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: HashProgress) => void;
+  /** Told what the image consists of and runs, before its bytes are read. */
+  readonly onPlanned?: (planned: PlannedImage) => void;
+}
+
+export interface PlannedImage {
+  /** Of the layers that Kiln makes, lowest first. */
+  readonly recipes: readonly LayerRecipe[];
+  readonly config: RunConfig;
 }
 
 export interface BuiltImage {
@@ -109,7 +117,6 @@ export async function buildImage(request: ImageRequest, context: ImageContext = 
   const { plan, kind: planKind, newBytes } = planFor(request);
   const rootEntries = withAttributes(settings, root.entries);
   const recipes = [...storeRecipes(request, plan), recipe(rootEntries)];
-  const hashed = await hashWith(recipes, request, context, location);
   const run = runConfigFrom({
     roots: request.closure.roots,
     entryPoint,
@@ -130,7 +137,8 @@ export async function buildImage(request: ImageRequest, context: ImageContext = 
     physicalRoot: location.physicalRoot,
   });
   findings.push(...checkModes(settings));
-  const { layers, reused, hashedBytes } = hashed;
+  context.onPlanned?.({ recipes, config: run });
+  const { layers, reused, hashedBytes } = await hashWith(recipes, request, context, location);
   return {
     ...assemble(request, run, layers),
     layers,

@@ -5,7 +5,7 @@ import { parseDuration } from '../base/units.ts';
 import type { AppSettings } from '../config/app-settings.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { RunConfig } from '../oci/image-config.ts';
-import type { Layer, LiteralEntry, StoreEntry } from '../oci/layer-recipe.ts';
+import type { Layer, LiteralEntry, StoreEntry, LayerRecipe } from '../oci/layer-recipe.ts';
 import { layerCompression, OCI_LAYER_TAR } from '../oci/media-types.ts';
 import type { BundleContent } from '../runtime/container-bundle.ts';
 import type { ContainerProcess } from '../runtime/runtime-spec.ts';
@@ -63,6 +63,16 @@ export function contentOf(
         await unpackLayer(root, { bytes: blobs.blobOf(digest), compression, name: digest });
       }
     },
+  };
+}
+
+/** What the recipes consist of, where all of it can be shown as it lies in the store; undefined where files have modes of their own. */
+export function storeContent(recipes: readonly LayerRecipe[]): BundleContent | undefined {
+  const entries = recipes.flatMap((recipe) => recipe.entries);
+  if (entries.some((entry) => entry.type === 'store-path' && hasModes(entry))) return undefined;
+  return {
+    literals: entries.filter((entry): entry is LiteralEntry => entry.type !== 'store-path'),
+    storePaths: entries.flatMap((entry) => (entry.type === 'store-path' ? [entry.path] : [])),
   };
 }
 

@@ -5,12 +5,12 @@ import { formatBytes } from '../base/units.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { AppSettings } from '../config/app-settings.ts';
 import type { Database } from '../db/database.ts';
-import { type BaseImage, buildImage, type BuiltImage } from '../image/build-image.ts';
+import { type BaseImage, buildImage, type BuiltImage, type PlannedImage } from '../image/build-image.ts';
 import type { ProgramFacts } from '../image/entry-point.ts';
-import { contentOf, expectationOf, portsOf, programOf } from '../image/image-program.ts';
+import { contentOf, expectationOf, portsOf, programOf, storeContent } from '../image/image-program.ts';
 import type { LayerHasher } from '../image/layer-hasher.ts';
 import { checkStart, type StartCheckResult } from '../image/start-check.ts';
-import { parseImageConfig } from '../oci/image-config.ts';
+import { parseImageConfig, type RunConfig } from '../oci/image-config.ts';
 import type { LayerPlan } from '../oci/layer-plan.ts';
 import type { Layer } from '../oci/layer-recipe.ts';
 import type { PathHistory } from '../oci/volatility.ts';
@@ -50,8 +50,8 @@ export interface MadeImage {
 export const START_CHECK = 'start-check';
 
 /** Kinds of further documents: how the layers were planned, and what the look before the first run brought up. */
-const LAYER_PLAN = 'layer-plan';
-const PREFLIGHT = 'preflight';
+export const LAYER_PLAN = 'layer-plan';
+export const PREFLIGHT = 'preflight';
 
 /** `plan.json`: with it the same closure gives the same layers again. */
 export interface RecordedPlan extends LayerPlan {
@@ -69,6 +69,8 @@ export async function makeImage(services: ImageServices, input: MakeImageInput):
     previousLayers(services.catalog, input.repository),
     planHistory(services.catalog, input.repository),
   ]);
+  // Starting needs no digest: the program runs while its bytes are hashed.
+  await using early = new EarlyChecks(services, input);
   const built = await buildImage(
     {
       closure: input.closure,
@@ -86,6 +88,7 @@ export async function makeImage(services: ImageServices, input: MakeImageInput):
       db: services.db,
       hasher: services.hasher,
       signal: input.signal,
+      onPlanned: (planned) => early.begin(planned),
       onProgress: (progress) =>
         input.onProgress(
           `hashing ${formatBytes(progress.hashedBytes)} of ${formatBytes(progress.totalBytes)}`,
@@ -108,7 +111,7 @@ export async function makeImage(services: ImageServices, input: MakeImageInput):
       [PREFLIGHT]: built.findings,
     },
   });
-  const checks = await startChecks(services, input, built, digest);
+  const checks = await startChecks(services, input, built, digest, early);
   return { digest, built, checks };
 }
 
@@ -118,6 +121,7 @@ async function startChecks(
   input: MakeImageInput,
   built: BuiltImage,
   digest: OciDigest,
+  early: EarlyChecks,
 ): Promise<readonly StartCheckResult[]> {
   const recorded = (await services.catalog.imageDetails(input.repository, digest))?.results[START_CHECK];
   const known = Array.isArray(recorded) ? (recorded as StartCheckResult[]) : [];
@@ -125,23 +129,18 @@ async function startChecks(
     input.onLog('started before: the same image was checked already');
     return known;
   }
-  const config = parseImageConfig(built.config).config;
-  const { expectation, timeoutMs } = expectationOf(input.settings.health, portsOf(config));
-  const common = {
-    content: startContent(services.catalog, input, built),
-    program: programOf(config),
-    expectation,
-    timeoutMs,
-    runtime: await services.runtime(),
-    signal: input.signal,
-  };
-  input.onProgress(describeWait(expectation.kind));
-  const [normal, strict] = await Promise.all([
-    checkStart({ ...common, profile: 'default', onLine: (line) => input.onLog(`started program: ${line}`) }),
-    checkStart({ ...common, profile: 'strict' }),
-  ]);
-  await services.catalog.recordResult(input.repository, digest, START_CHECK, [normal, strict]);
-  if (normal.passed) return [normal, strict];
+  const results =
+    (await early.results) ??
+    (await runChecks(
+      services,
+      input,
+      startContent(services.catalog, input, built),
+      parseImageConfig(built.config).config,
+      input.signal,
+    ));
+  const [normal] = results;
+  await services.catalog.recordResult(input.repository, digest, START_CHECK, results);
+  if (normal.passed) return results;
   const errors = built.findings.filter((finding) => finding.severity === 'error');
   throw new KilnError(
     'image-does-not-start',
@@ -154,6 +153,52 @@ async function startChecks(
       fields: { digest, check: normal },
     },
   );
+}
+
+type Checks = readonly [normal: StartCheckResult, strict: StartCheckResult];
+
+async function runChecks(
+  services: ImageServices,
+  input: MakeImageInput,
+  content: BundleContent,
+  config: RunConfig,
+  signal: AbortSignal,
+): Promise<Checks> {
+  const { expectation, timeoutMs } = expectationOf(input.settings.health, portsOf(config));
+  const runtime = await services.runtime();
+  const common = { content, program: programOf(config), expectation, timeoutMs, runtime, signal };
+  input.onProgress(describeWait(expectation.kind));
+  return await Promise.all([
+    checkStart({ ...common, profile: 'default', onLine: (line) => input.onLog(`started program: ${line}`) }),
+    checkStart({ ...common, profile: 'strict' }),
+  ]);
+}
+
+/** Checks that run beside the hashing. Disposing ends those that nobody waited for. */
+class EarlyChecks implements AsyncDisposable {
+  readonly #services: ImageServices;
+  readonly #input: MakeImageInput;
+  readonly #stop = new AbortController();
+  /** Undefined where the image must be unpacked first. */
+  results: Promise<Checks> | undefined;
+
+  constructor(services: ImageServices, input: MakeImageInput) {
+    this.#services = services;
+    this.#input = input;
+  }
+
+  begin(planned: PlannedImage): void {
+    const content = this.#input.base === undefined ? storeContent(planned.recipes) : undefined;
+    if (content === undefined) return;
+    const signal = AbortSignal.any([this.#input.signal, this.#stop.signal]);
+    this.results = runChecks(this.#services, this.#input, content, planned.config, signal);
+    this.results.catch(() => undefined); // whoever waits for it is told
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.results?.catch(() => undefined);
+  }
 }
 
 /** Straight from the store where the files are as they are there; unpacked from the registry's bytes otherwise. */
