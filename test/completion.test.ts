@@ -56,7 +56,7 @@ for (const shell of ['bash', 'fish'] as const) {
     const expected: readonly [line: string, what: string, words: readonly string[]][] = [
       ['kiln comp', 'a command', ['completion']],
       ['kiln im', 'several commands', ['image', 'images']],
-      ['kiln cache ', 'the commands of a group', ['gc', 'info']],
+      ['kiln basis ', 'the commands of a group', ['list', 'lock']],
       ['kiln completion ', 'the values of an argument', ['bash', 'fish', 'zsh']],
       ['kiln build --packages ', 'the values of an option', ['auto', 'basis', 'nixpkgs']],
       ['kiln build --json --ful', 'an option behind another', ['--full-clone']],
