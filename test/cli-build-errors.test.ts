@@ -1,6 +1,7 @@
 /** Builds that fail: what the program prints, and how it ends. One server for all, so that each build is quick. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import type { BuildView } from '../src/pipeline/build-view.ts';
 import { buildExpression, derivation, kilnHome, nixString, parseError, runKiln } from './harness/kiln-cli.ts';
@@ -122,16 +123,25 @@ test('a silent builder is ended and named', async () => {
 
 test('a builder that fills the disk is told from one that fails', async () => {
   const script = 'echo "write error: No space left on device" >&2; exit 1';
+  const interrupt = new AbortController();
   const run = buildExpression(home, derivation(`full-${randomUUID()}`, script), ['--no-image'], {
     env: { KILN_URL: server.url },
-    signal: AbortSignal.timeout(4000),
+    signal: interrupt.signal,
   });
-  const { build } = await run;
   // The machine's fault is tried again after a while; interrupting ends that wait.
+  while ((await newestReason()) !== 'disk-full') await sleep(200);
+  interrupt.abort();
+  const { build } = await run;
   assert.equal(build.status, 'cancelled');
   const log = await runKiln(home, ['logs', build.id], { env: { KILN_URL: server.url } });
   assert.match(log.stdout, /The disk is full/);
 });
+
+async function newestReason(): Promise<string | undefined> {
+  const answer = await fetch(`${server.url}/api/v1/builds?limit=1`);
+  const [newest] = (await answer.json()) as { reason?: { code: string } }[];
+  return newest?.reason?.code;
+}
 
 test('a folder of the machine is refused to requests from the network', async () => {
   const result = await runKiln(home, ['build', home.path, '--json'], { env: { KILN_URL: server.url } });
