@@ -33,12 +33,11 @@ export function servesOwn(store: StoreDatabase, roots: GcRoots, rootsFolder: str
   const readAgain = async (): Promise<void> => {
     const now = `${await store.version()} ${(await stat(rootsFolder)).mtimeMs}`;
     if (now === state && store.kind === 'sqlite') return;
-    const found = new Map<StorePath, StorePath | undefined>();
-    for (const root of resultRoots(await roots.list())) {
-      // A path can vanish between the listing and the query when its root is released.
-      const closure = await store.closure([root]).catch(() => undefined);
-      for (const info of closure?.paths ?? []) found.set(info.path, info.deriver);
-    }
+    const wanted = [...resultRoots(await roots.list())];
+    const valid = await Promise.all(wanted.map((root) => store.isValid(root)));
+    // All at once, since closures of results overlap widely.
+    const closure = await store.closure(wanted.filter((_root, index) => valid[index]));
+    const found = new Map(closure.paths.map((info) => [info.path, info.deriver]));
     paths = new Set(found.keys());
     derivers = new Set([...found.values()].filter((path) => path !== undefined));
     state = now;
@@ -46,7 +45,8 @@ export function servesOwn(store: StoreDatabase, roots: GcRoots, rootsFolder: str
   const refresh = (): Promise<void> => (reading ??= readAgain().finally(() => (reading = undefined)));
   const holds = async (set: () => ReadonlySet<StorePath>, path: StorePath): Promise<boolean> => {
     if (set().has(path)) return true;
-    await refresh();
+    // A root that vanished meanwhile makes the query fail; what was known before stays.
+    await refresh().catch(() => undefined);
     return set().has(path);
   };
   return {
