@@ -148,6 +148,42 @@ packages:
   assert.equal(run(join(out, 'bin', 'oldpnpm')), 'true 3.0.1');
 });
 
+test('a program that pnpm installed starts with nothing but Node.js', async () => {
+  const { out } = await build({
+    'package.json': JSON.stringify({
+      name: 'tool',
+      scripts: { start: 'semver 1.2.3 --increment' },
+      dependencies: { semver: '7.7.2' },
+    }),
+    'pnpm-lock.yaml': `lockfileVersion: '9.0'
+
+settings:
+  autoInstallPeers: true
+  excludeLinksFromLockfile: false
+
+importers:
+
+  .:
+    dependencies:
+      semver:
+        specifier: 7.7.2
+        version: 7.7.2
+
+packages:
+
+  semver@7.7.2:
+    resolution: {integrity: sha512-RF0Fw+rO5AMf9MAyaRXI4AV0Ulj5lMHqVxxdSgiVbixSCXoEmmX/jk0CuJw4+3SqroYO9VoUh+HcuJivvtJemA==}
+    engines: {node: '>=10'}
+    hasBin: true
+
+snapshots:
+
+  semver@7.7.2: {}
+`,
+  });
+  assert.equal(run(join(out, 'bin', 'tool')), '1.2.4');
+});
+
 test('a Python package without a wheel is built in the sandbox, and the application may write beside its files', async () => {
   const { out } = await build({
     'requirements.txt': 'docopt==0.6.2\n',

@@ -47,6 +47,15 @@ const CASES: readonly (readonly [string, Readonly<Record<string, string>>, strin
     'flake',
   ],
   [
+    'a default.nix that reads flake.nix',
+    {
+      'default.nix':
+        '(import (fetchTarball "https://x.example/flake-compat.tar.gz") { src = ./.; }).defaultNix',
+      'flake.nix': '{ }',
+    },
+    'flake',
+  ],
+  [
     'a default.nix with defaults beside flake.nix',
     { 'default.nix': '{ pkgs ? import <nixpkgs> { }, lib ? pkgs.lib }: pkgs.hello', 'flake.nix': '{ }' },
     'nix-file',

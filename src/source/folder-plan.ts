@@ -40,8 +40,8 @@ export async function planFolder(request: FolderRequest): Promise<FolderPlan> {
     const why = request.template === undefined ? `${APP_SETTINGS_FILE} names it` : 'it was asked for';
     return planTemplate(findTemplate(named), why, settings, request);
   }
-  if (tree.has('flake.nix') && (await wantsArguments(tree)))
-    return { by: 'flake', why: 'flake.nix, because default.nix is a package for callPackage', settings };
+  if (tree.has('flake.nix') && (await isForFlake(tree)))
+    return { by: 'flake', why: 'flake.nix, which default.nix is made for', settings };
   if (tree.has('default.nix')) return { by: 'nix-file', file: 'default.nix', why: 'default.nix', settings };
   if (tree.has('flake.nix')) return { by: 'flake', why: 'flake.nix', settings };
   for (const candidate of allTemplates()) {
@@ -51,17 +51,17 @@ export async function planFolder(request: FolderRequest): Promise<FolderPlan> {
   throw unrecognised(tree);
 }
 
-/** Whether default.nix is a function that cannot be called without arguments: `{ stdenv, fetchurl }: …`. */
-async function wantsArguments(tree: TreeReader): Promise<boolean> {
+/**
+ * Whether default.nix leads to the flake: a function that cannot be called without arguments (`{ stdenv, fetchurl }: …`),
+ * or the usual few lines that read flake.nix, which download a helper.
+ */
+async function isForFlake(tree: TreeReader): Promise<boolean> {
   const text = ((await tree.read('default.nix')) ?? '')
     .replace(/\/\*[\s\S]*?\*\//g, ' ')
     .replace(/^\s*#.*$/gm, '')
     .trimStart();
-  const names =
-    /^(?:\w+\s*@\s*)?\{\s*([\w'-]+(?:\s*,\s*(?:[\w'-]+|\.\.\.))*)\s*,?\s*\}\s*(?:@\s*\w+\s*)?:/.exec(
-      text,
-    )?.[1];
-  return names !== undefined;
+  if (/\bflake-compat\b/.test(text)) return true;
+  return /^(?:\w+\s*@\s*)?\{\s*[\w'-]+(?:\s*,\s*(?:[\w'-]+|\.\.\.))*\s*,?\s*\}\s*(?:@\s*\w+\s*)?:/.test(text);
 }
 
 function nixFile(tree: TreeReader, file: string, settings: AppSettings): FolderPlan {

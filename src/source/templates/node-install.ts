@@ -57,6 +57,8 @@ export function installDependencies({ manager, program }: NodeDependencies): rea
       return [
         ...unpackProgram('pnpm', program),
         ...SERVE,
+        '# Its scripts for programs need tools that are not in the image; links need none.',
+        'export npm_config_prefer_symlinked_executables=true',
         'export npm_config_store_dir=$TMPDIR/pnpm npm_config_offline=false npm_config_registry=$(cat $TMPDIR/registry) npm_config_manage_package_manager_versions=false',
         'pnpm install --frozen-lockfile --ignore-scripts --store-dir $TMPDIR/pnpm --package-import-method copy --reporter append-only',
         'kill $registry || true',
