@@ -66,11 +66,11 @@ test('a base image is pulled, lies below with its own bytes, and the image on it
 
   const shown = await runKiln(home, ['image', 'on-base', '--json'], { env });
   const image = JSON.parse(shown.stdout) as ImageDetails;
-  const config = (image.config as { config: { Env: string[]; Labels: Record<string, string> } }).config;
-  assert.ok(config.Env.includes('FROM_BASE=yes'));
-  assert.equal(config.Labels['base'], 'label');
-  assert.equal(config.Labels['org.opencontainers.image.base.digest'], digest);
-  assert.equal(config.Labels['org.opencontainers.image.base.name'], base);
+  const { Env = [], Labels = {} } = image.config?.config ?? {};
+  assert.ok(Env.includes('FROM_BASE=yes'));
+  assert.equal(Labels['base'], 'label');
+  assert.equal(Labels['org.opencontainers.image.base.digest'], digest);
+  assert.equal(Labels['org.opencontainers.image.base.name'], base);
   const copied = await remote.catalog.readManifest('team/base' as never, '1');
   const layers = (JSON.parse(copied?.content.toString() ?? '{}') as { layers: { digest: string }[] }).layers;
   assert.deepEqual(

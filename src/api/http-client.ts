@@ -29,6 +29,11 @@ export function connectHttp(url: string, options: HttpClientOptions): KilnApi {
         void (await client.request('POST', 'registry/pins', { reference, pinned })),
       listPushes: (buildId) => client.get(`registry/pushes${query({ buildId })}`),
     },
+    images: {
+      compare: (from, to) => client.get(`images/compare${query({ from, to })}`),
+      exportImage: (reference, format) => client.bytes(`images/export${query({ reference, format })}`),
+      createIndex: (reference, members) => client.post('images/index', { reference, members }),
+    },
     createBuild: (request, credentials) => client.post('builds', { ...request, credentials }),
     explainBuild: (request, credentials) => client.post('builds/explain', { ...request, credentials }),
     getBuild: (id) => client.get(`builds/${encodeURIComponent(id)}`),
@@ -101,6 +106,11 @@ class HttpClient {
     return (await (
       await this.request('POST', path, {}, {}, AbortSignal.timeout(CANCEL_MS))
     ).json()) as BuildView;
+  }
+
+  async *bytes(path: string): AsyncGenerator<Uint8Array> {
+    const response = await this.request('GET', path);
+    yield* response.body ?? [];
   }
 
   async *lines(path: string): AsyncGenerator<LogLineView> {

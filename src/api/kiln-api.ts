@@ -1,7 +1,11 @@
 /** All that the command line and the pages do, as one interface: in this process or over HTTP, with the same answers. */
+import type { Finding } from '../image/finding.ts';
+import type { Inspection } from '../image/inspect-image.ts';
 import type { ImageConfig } from '../oci/image-config.ts';
 import type { LayerRecipe } from '../oci/layer-recipe.ts';
+import type { RecordedPlan } from '../pipeline/make-image.ts';
 import type { BuildRequest } from '../pipeline/build-request.ts';
+import type { ImageApi } from './image-api.ts';
 import type { RegistryApi } from './registry-api.ts';
 import type { BuildEvent, BuildView, ImageView, LogLineView, LogPosition } from '../pipeline/build-view.ts';
 
@@ -32,10 +36,21 @@ export interface ImageListEntry {
   readonly buildId?: string;
 }
 
-export interface ImageDetails extends ImageView {
-  /** The image configuration as it is in the registry. */
-  readonly config: unknown;
+export interface ImageDetails extends Omit<ImageView, 'layers'>, Inspection {
+  readonly tags: readonly string[];
+  /** ISO 8601. */
+  readonly pushedAt: string;
+  /** The image configuration as it is in the registry; undefined for an index. */
+  readonly config: ImageConfig | undefined;
+  /** The release before, in the same repository. */
+  readonly previous?: { readonly digest: string; readonly size: number };
+  /** How the layers were planned. */
+  readonly plan?: Pick<RecordedPlan, 'kind' | 'digest'>;
+  /** What was seen before its first run. */
+  readonly findings: readonly Finding[];
   readonly startChecks: BuildView['startChecks'];
+  /** Of an index. */
+  readonly members?: readonly { readonly digest: string; readonly platform: string; readonly size: number }[];
   readonly buildId?: string;
 }
 
@@ -67,6 +82,7 @@ export interface KilnApi extends AsyncDisposable {
   /** `this process` or the server's URL. */
   readonly place: string;
   readonly registry: RegistryApi;
+  readonly images: ImageApi;
   createBuild(request: BuildRequest, credentials?: RequestCredentials): Promise<BuildView>;
   getBuild(id: string): Promise<BuildView>;
   listBuilds(filter?: BuildFilter): Promise<readonly BuildView[]>;

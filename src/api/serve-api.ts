@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseBuildRequest } from '../pipeline/build-request.ts';
 import type { BuildEvent, LogPosition } from '../pipeline/build-view.ts';
 import type { KilnApi } from './kiln-api.ts';
+import { serveImageApi } from './serve-image-api.ts';
 import { serveRegistryApi } from './serve-registry-api.ts';
 import { parseInput } from './parse-input.ts';
 
@@ -69,6 +70,7 @@ export function serveApi(app: FastifyInstance, kiln: KilnApi, stopping: AbortSig
     return kiln.pushImage(reference, destination);
   });
   serveRegistryApi(app, kiln.registry);
+  serveImageApi(app, kiln.images);
   app.get(`${root}/cache/statistics`, () => kiln.cacheStatistics());
   app.post(`${root}/cache/gc`, (request) => kiln.collectGarbage(parseInput(garbageSchema, request.body)));
 }

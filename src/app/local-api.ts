@@ -10,8 +10,8 @@ import type {
   RequestCredentials,
   RunnableImage,
 } from '../api/kiln-api.ts';
+import type { ImageApi } from '../api/image-api.ts';
 import type { RegistryApi } from '../api/registry-api.ts';
-import type { RepositoryName } from '../base/brand.ts';
 import { KilnError } from '../base/error.ts';
 import { findTemplate } from '../source/templates/list-templates.ts';
 import { cancelBuild, enqueueBuild, retryBuild } from '../build/build-queue.ts';
@@ -21,27 +21,25 @@ import { readLog } from '../build/read-log.ts';
 import { readBuildState } from '../build/watch-build.ts';
 import { queuePlaces } from '../build/queue-queries.ts';
 import { startBuildWorker, type BuildWorker } from '../build/build-worker.ts';
-import type { Catalog } from '../catalog/catalog.ts';
-import type { ImageDetails as StoredImage, ImageSummary } from '../catalog/image-details.ts';
-import { parseImageConfig, type ImageConfig } from '../oci/image-config.ts';
-import { parseReference } from '../oci/reference.ts';
+import type { ImageSummary } from '../catalog/image-details.ts';
 import { explainSource } from '../source/explain-source.ts';
 import { createExecuteBuild } from '../pipeline/execute-build.ts';
 import { followBuild } from '../pipeline/follow-build.ts';
 import { slugOf } from '../pipeline/image-name.ts';
-import { START_CHECK, storePathsOf } from '../pipeline/make-image.ts';
 import type { BuildRequest } from '../pipeline/build-request.ts';
 import type { BuildView, LogLineView, LogPosition } from '../pipeline/build-view.ts';
 import { sourceContextOf } from '../pipeline/source-context.ts';
 import { viewBuild, viewLine } from '../pipeline/view-build.ts';
-import type { StartCheckResult } from '../image/start-check.ts';
 import type { SourceCredentials } from '../source/source-context.ts';
 import { collectGarbage, readCacheStatistics } from './cache-functions.ts';
+import { inspectStoredImage } from './inspect-stored-image.ts';
+import { createLocalImageApi } from './local-image-api.ts';
 import { createLocalRegistryApi } from './local-registry-api.ts';
 import type { Kiln } from './open-kiln.ts';
 import { pushFromCatalog } from './push-from-catalog.ts';
 import { startPendingPushes } from './push-later.ts';
 import { createPipelineServices, ownRegistry, toSourceCredentials } from './pipeline-services.ts';
+import { ownReference, storedConfig, storedImage } from './stored-image.ts';
 
 export interface LocalApiOptions {
   /** False where requests come over the network. Default true. */
@@ -59,7 +57,10 @@ export function createLocalApi(kiln: Kiln, options: LocalApiOptions = {}): Local
 export class LocalApi implements KilnApi {
   readonly place = 'this process';
   readonly registry: RegistryApi;
+  readonly images: ImageApi;
   readonly #kiln: Kiln;
+  /** Of the embedded registry. */
+  readonly #host: string;
   readonly #local: boolean;
   readonly #interactive: boolean;
   readonly #activity = new EventEmitter({ captureRejections: true }).setMaxListeners(0);
@@ -72,7 +73,9 @@ export class LocalApi implements KilnApi {
     this.#kiln = kiln;
     this.#local = options.local ?? true;
     this.#interactive = options.interactive ?? false;
+    this.#host = ownRegistry(kiln.settings.listen);
     this.registry = createLocalRegistryApi(kiln);
+    this.images = createLocalImageApi(kiln, this.#host);
   }
 
   /** Starts taking builds from the queue; builds that a dead process left behind are dealt with first. */
@@ -192,31 +195,14 @@ export class LocalApi implements KilnApi {
   }
 
   async getImage(reference: string): Promise<ImageDetails> {
-    const catalog = await this.#kiln.catalog();
-    const { repository, tagOrDigest, shown } = this.#parse(reference);
-    const details = await catalog.imageDetails(repository, tagOrDigest);
-    if (details === undefined) throw noImage(reference);
-    const checks = details.results[START_CHECK];
-    return {
-      reference: shown,
-      digest: details.digest,
-      size: details.size,
-      layers: details.layerList.map((layer) => ({
-        digest: layer.digest,
-        size: layer.size,
-        paths: layer.recipe === undefined ? [] : storePathsOf({ ...layer, recipe: layer.recipe }),
-      })),
-      config: await readConfig(catalog, details),
-      startChecks: Array.isArray(checks) ? (checks as StartCheckResult[]) : undefined,
-    };
+    return await inspectStoredImage(this.#kiln, this.#host, reference);
   }
 
   async getRunnable(reference: string): Promise<RunnableImage> {
     const catalog = await this.#kiln.catalog();
-    const { repository, tagOrDigest, shown } = this.#parse(reference);
-    const details = await catalog.imageDetails(repository, tagOrDigest);
-    if (details === undefined) throw noImage(reference);
-    const config = await readConfig(catalog, details);
+    const own = ownReference(reference, this.#host);
+    const details = await storedImage(catalog, own);
+    const config = await storedConfig(catalog, details);
     if (config === undefined)
       throw new KilnError(
         'image-failed',
@@ -226,14 +212,12 @@ export class LocalApi implements KilnApi {
       digest,
       ...(recipe === undefined ? {} : { recipe }),
     }));
-    return { reference: shown, config, layers };
+    return { reference: own.shown, config, layers };
   }
 
   async deleteImage(reference: string): Promise<void> {
     const catalog = await this.#kiln.catalog();
-    const { repository, tagOrDigest } = this.#parse(reference);
-    const digest = await catalog.resolve(repository, tagOrDigest);
-    if (digest === undefined) throw noImage(reference);
+    const { repository, digest } = await storedImage(catalog, ownReference(reference, this.#host));
     await catalog.deleteManifest(repository, digest);
   }
 
@@ -241,10 +225,9 @@ export class LocalApi implements KilnApi {
     reference: string,
     destination: string,
   ): Promise<{ readonly digest: string; readonly uploadedBytes: number }> {
-    const { repository, tagOrDigest } = this.#parse(reference);
-    if ((await (await this.#kiln.catalog()).resolve(repository, tagOrDigest)) === undefined)
-      throw noImage(reference);
-    return await pushFromCatalog(this.#kiln, repository, tagOrDigest, destination, {
+    const own = ownReference(reference, this.#host);
+    await storedImage(await this.#kiln.catalog(), own);
+    return await pushFromCatalog(this.#kiln, own.repository, own.tagOrDigest, destination, {
       signal: this.#kiln.signal,
     });
   }
@@ -306,42 +289,13 @@ export class LocalApi implements KilnApi {
       image.tags[0] ??
       image.digest;
     return {
-      reference: `${ownRegistry(this.#kiln.settings.listen)}/${image.repository}:${named}`,
+      reference: `${this.#host}/${image.repository}:${named}`,
       digest: image.digest,
       size: image.size,
       createdAt: image.pushedAt.toISOString(),
       ...(buildId === undefined ? {} : { buildId }),
     };
   }
-
-  #parse(reference: string): {
-    readonly repository: RepositoryName;
-    readonly tagOrDigest: string;
-    readonly shown: string;
-  } {
-    const own = ownRegistry(this.#kiln.settings.listen);
-    const parsed = parseReference(reference);
-    if (parsed.host !== undefined && parsed.host !== own) {
-      throw new KilnError('invalid-name', `${reference} is not in this registry (${own})`, {
-        hint: 'Leave the host out: `kiln images` lists what is here.',
-      });
-    }
-    const tagOrDigest = parsed.digest ?? parsed.tag ?? 'latest';
-    const separator = parsed.digest === undefined ? ':' : '@';
-    return {
-      repository: parsed.repository,
-      tagOrDigest,
-      shown: `${own}/${parsed.repository}${separator}${tagOrDigest}`,
-    };
-  }
-}
-
-async function readConfig(catalog: Catalog, details: StoredImage): Promise<ImageConfig | undefined> {
-  const digest = details.config?.digest;
-  const blob = digest === undefined ? undefined : await catalog.findBlob(details.repository, digest);
-  if (blob === undefined) return undefined;
-  const chunks = await Array.fromAsync(catalog.readBlob(blob, { start: 0, end: blob.size }));
-  return parseImageConfig(Buffer.concat(chunks));
 }
 
 function refuseLocalSources(request: BuildRequest): void {
@@ -349,12 +303,6 @@ function refuseLocalSources(request: BuildRequest): void {
   if (kind !== 'directory' && kind !== 'file') return;
   throw new KilnError('forbidden', `a ${kind} of the server's machine cannot be built over the network`, {
     hint: 'Commit it to a repository and give its URL, or send the expression itself (kiln build - < FILE).',
-  });
-}
-
-function noImage(reference: string): KilnError {
-  return new KilnError('not-found', `there is no image ${reference}`, {
-    hint: '`kiln images` lists what is here.',
   });
 }
 
