@@ -40,7 +40,10 @@ test('references are taken apart as Docker does it', () => {
     ['localhost/app', { host: 'localhost', repository: 'app' }],
     ['localhost:5000/team/app:x', { host: 'localhost:5000', repository: 'team/app', tag: 'x' }],
     ['[::1]:5000/app', { host: '[::1]:5000', repository: 'app' }],
-    [`registry.example.com/a/b:t@${DIGEST}`, { host: 'registry.example.com', repository: 'a/b', tag: 't', digest: DIGEST }],
+    [
+      `registry.example.com/a/b:t@${DIGEST}`,
+      { host: 'registry.example.com', repository: 'a/b', tag: 't', digest: DIGEST },
+    ],
     [`a--b/c__d@${DIGEST}`, { repository: 'a--b/c__d', digest: DIGEST }],
   ];
   for (const [text, expected] of cases) {

@@ -15,7 +15,10 @@ export function definePush(program: Command, context: CommandContext): void {
     .argument('<reference>', 'NAME, NAME:TAG or NAME@sha256:…')
     .argument('<destination>', 'REGISTRY/NAME:TAG')
     .option('--json', 'one JSON document on stdout')
-    .addHelpText('after', examples([['kiln push web registry.example.com/team/web:v1', 'push the image web']]))
+    .addHelpText(
+      'after',
+      examples([['kiln push web registry.example.com/team/web:v1', 'push the image web']]),
+    )
     .action(async (reference: string, destination: string, flags: { readonly json?: boolean }) => {
       await using kiln = await connect(context);
       const result = await kiln.pushImage(reference, destination);

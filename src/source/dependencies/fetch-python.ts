@@ -205,7 +205,7 @@ async function describe(
 ): Promise<readonly Dependency[]> {
   const names = (await readdir(directory)).filter((name) => name !== SDISTS).sort();
   const sdists = await readdir(path.join(directory, SDISTS)).catch(() => []);
-  names.push(...sdists.sort().map((name) => path.join(SDISTS, name)));
+  names.push(...sdists.sort((a, b) => (a < b ? -1 : 1)).map((name) => path.join(SDISTS, name)));
   return Promise.all(
     names.map(async (file) => {
       const sha256 = createHash('sha256')
