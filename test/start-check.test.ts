@@ -117,6 +117,19 @@ describe('an image that starts', () => {
     assert.equal((await check('echo done', { expectation: { kind: 'alive' } })).passed, true);
   });
 
+  test('is asked to stop: what ends on SIGTERM, and what has to be killed', async () => {
+    const expectation = { kind: 'alive' } as const;
+    const polite = await check('trap "exit 7" TERM; while :; do sleep 0.05; done', { expectation });
+    assert.equal(polite.passed, true);
+    assert.deepEqual([polite.stop?.onSigterm, polite.stop?.exitCode], [true, 7]);
+    // The first process of a container has no default action for signals.
+    const deaf = await check('exec sleep 600', { expectation });
+    assert.deepEqual([deaf.passed, deaf.stop?.onSigterm], [true, false]);
+    assert.equal((await check('exit 0', { expectation })).stop, undefined);
+    const strict = await check('exec sleep 600', { expectation, profile: 'strict' });
+    assert.equal(strict.stop, undefined);
+  });
+
   test('gets a user, a read-only root and no capabilities in the strict profile', async () => {
     const script =
       'id -u; touch /here 2>/dev/null || echo refused; touch /tmp/here && echo written; grep CapEff /proc/self/status';
@@ -163,7 +176,7 @@ describe('an image that does not start is explained', () => {
       /permission denied for user 1000: \/data\/state/,
     );
     explained(
-      await check('echo > /data/state', { literals: [directory('/data', 0o777)], profile: 'strict' }),
+      await check('echo > /data/state', { literals: [directory('/data')], profile: 'strict' }),
       /read-only: the program writes to \/data\/state/,
     );
   });

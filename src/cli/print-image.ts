@@ -186,7 +186,20 @@ function checkLines(check: StartCheckResult, style: StyleText): string[] {
   return [
     `${mark} ${check.profile} profile: ${check.detail}${why}`,
     ...(check.passed || check.hint === undefined ? [] : [`  ${style('dim', check.hint)}`]),
+    ...stopLines(check, style),
   ];
+}
+
+function stopLines({ stop }: StartCheckResult, style: StyleText): string[] {
+  if (stop === undefined) return [];
+  if (stop.onSigterm) {
+    return [
+      `${style('green', '✓')} ends on SIGTERM after ${stop.durationMs} ms with exit code ${stop.exitCode}`,
+    ];
+  }
+  const hint =
+    'Every stop takes the whole grace period, 10 s under Docker, 30 s under Kubernetes. Handle the signal, or run it under an init.';
+  return [`${style('yellow', '!')} does not end on SIGTERM`, `  ${style('dim', hint)}`];
 }
 
 function heading(cells: readonly string[], style: StyleText): string[] {

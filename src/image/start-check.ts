@@ -48,15 +48,28 @@ export interface StartCheckResult {
   readonly exitCode?: number;
   /** Last lines the program printed. */
   readonly tail: readonly string[];
+  /** How a program that kept running took SIGTERM; asked in the default profile. */
+  readonly stop?: StopResult;
   /** Why it did not start and what to do, when it did not. */
   readonly reason?: string;
   readonly hint?: string;
+}
+
+export interface StopResult {
+  /** It ended by itself; otherwise it had to be killed, and so will every runtime do after its grace period. */
+  readonly onSigterm: boolean;
+  readonly exitCode: number;
+  readonly durationMs: number;
 }
 
 /** An arbitrary user as hardened clusters assign it (field notes, images §6). */
 const STRICT_USER = { uid: 1_000_730_000, gid: 0 };
 const ALIVE_MS = 1500;
 const POLL_MS = 10;
+/** A program that has not ended by then takes no notice of SIGTERM. */
+const STOP_MS = 2000;
+/** Exit code of a process that was killed: 128 and the number of SIGKILL. */
+const KILLED = 137;
 
 /** @throws KilnError cancelled, store-path-missing, image-failed (the runtime itself did not work) */
 export async function checkStart(input: StartCheckInput): Promise<StartCheckResult> {
@@ -75,11 +88,18 @@ export async function checkStart(input: StartCheckInput): Promise<StartCheckResu
       onLine: (line) => input.onLine?.(line),
     });
     const verdict = await judge(container, input, directory);
-    const exit = await container.stop(0);
+    const runs = verdict.passed && verdict.exitCode === undefined;
+    const stopping = performance.now();
+    const exit = await container.stop(runs && input.profile === 'default' ? STOP_MS : 0);
+    const stopMs = Math.round(performance.now() - stopping);
     input.signal?.throwIfAborted();
     const durationMs = Math.round(performance.now() - started);
     const base = { profile: input.profile, expectation: input.expectation, durationMs, tail: exit.tail };
-    if (verdict.passed) return { ...base, passed: true, detail: verdict.detail };
+    if (verdict.passed) {
+      const stop = { onSigterm: exit.exitCode !== KILLED, exitCode: exit.exitCode, durationMs: stopMs };
+      const asked = runs && input.profile === 'default';
+      return { ...base, passed: true, detail: verdict.detail, ...(asked ? { stop } : {}) };
+    }
     return {
       ...base,
       passed: false,
@@ -104,8 +124,10 @@ interface Verdict {
 
 async function judge(container: Container, input: StartCheckInput, directory: string): Promise<Verdict> {
   const ended = container.exited.then((exit): Verdict => {
-    if (input.expectation.kind === 'alive' && saysItsUsage(exit.exitCode, exit.tail))
-      return { passed: true, detail: `says how it is used (exit code ${exit.exitCode})` };
+    if (input.expectation.kind === 'alive' && saysItsUsage(exit.exitCode, exit.tail)) {
+      const detail = `says how it is used (exit code ${exit.exitCode})`;
+      return { passed: true, detail, exitCode: exit.exitCode };
+    }
     const finishes = input.expectation.kind === 'exit' || input.expectation.kind === 'alive';
     return {
       passed: finishes && exit.exitCode === 0,

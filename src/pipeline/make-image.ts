@@ -168,10 +168,14 @@ async function runChecks(
   const runtime = await services.runtime();
   const common = { content, program: programOf(config), expectation, timeoutMs, runtime, signal };
   input.onProgress(describeWait(expectation.kind));
-  return await Promise.all([
+  const checks = await Promise.all([
     checkStart({ ...common, profile: 'default', onLine: (line) => input.onLog(`started program: ${line}`) }),
     checkStart({ ...common, profile: 'strict' }),
   ]);
+  const [{ stop }] = checks;
+  if (stop?.onSigterm === false)
+    input.onLog('warning: the program does not end on SIGTERM: every stop waits until it is killed');
+  return checks;
 }
 
 /** Checks that run beside the hashing. Disposing ends those that nobody waited for. */
