@@ -52,9 +52,13 @@ export function contentOf(
     ...(blobs?.below ?? []),
     ...unpacked.map(({ digest }) => ({ mediaType: OCI_LAYER_TAR, digest })),
   ];
+  const own = unpacked
+    .flatMap((layer) => layer.recipe.entries)
+    .filter((entry): entry is LiteralEntry => entry.type !== 'store-path');
   return {
     literals: entries.filter((entry): entry is LiteralEntry => entry.type !== 'store-path'),
     storePaths: entries.flatMap((entry) => (entry.type === 'store-path' ? [entry.path] : [])),
+    ...(own.length === 0 ? {} : { unpacked: onBase ? [TEMPORARY, ...own] : own }),
     fill: async (root) => {
       for (const { digest, mediaType } of below) {
         const compression = layerCompression(mediaType);
@@ -65,6 +69,9 @@ export function contentOf(
     },
   };
 }
+
+/** Base images have one, though the layers on top do not say so. */
+const TEMPORARY: LiteralEntry = { type: 'directory', path: '/tmp', mode: 0o1777, uid: 0, gid: 0 };
 
 /** What the recipes consist of, where all of it can be shown as it lies in the store; undefined where files have modes of their own. */
 export function storeContent(recipes: readonly LayerRecipe[]): BundleContent | undefined {

@@ -11,6 +11,8 @@ export interface BundleContent {
   readonly storePaths: readonly StorePath[];
   /** Fills the root file system first, for images whose layers are not in the store. */
   readonly fill?: (root: string) => Promise<void>;
+  /** Entries that `fill` writes and that say, like `literals`, which folders stay writable. */
+  readonly unpacked?: readonly LiteralEntry[];
 }
 
 export interface Bundle extends AsyncDisposable {
@@ -44,7 +46,13 @@ export async function createBundle(
     const binds = content.storePaths.map((path) => ({ source: path, destination: path }));
     await writeFile(
       join(directory, 'config.json'),
-      JSON.stringify(runtimeSpec(program, { ...options, binds, ...writableOf(content.literals) })),
+      JSON.stringify(
+        runtimeSpec(program, {
+          ...options,
+          binds,
+          ...writableOf([...content.literals, ...(content.unpacked ?? [])]),
+        }),
+      ),
     );
     return bundle;
   } catch (error) {
