@@ -34,6 +34,31 @@ test('an application without a lock is resolved once, and says so', async () => 
   assert.match(source.expression ?? '', /npm ci/);
 });
 
+test('a lock that lacks packages for other systems installs all the same', async () => {
+  const { out } = await build({
+    'package.json': JSON.stringify({
+      name: 'gaps',
+      scripts: { start: 'node main.js' },
+      dependencies: { 'is-number': '^6.0.0' },
+    }),
+    'package-lock.json': JSON.stringify({
+      name: 'gaps',
+      lockfileVersion: 3,
+      packages: {
+        '': { name: 'gaps', dependencies: { 'is-number': '^6.0.0' } },
+        'node_modules/is-number': {
+          version: '6.0.0',
+          integrity:
+            'sha512-Wu1VHeILBK8KAWJUAiSZQX94GmOE45Rg6/538fKwiloUu21KncEkYGPqob2oSZ5mUT73vLGrHQjKw3KMPwfDzg==',
+          optionalDependencies: { 'no-such-package-for-mars': '1.0.0' },
+        },
+      },
+    }),
+    'main.js': 'console.log(require("is-number")(3))',
+  });
+  assert.equal(run(join(out, 'bin', 'gaps')), 'true');
+});
+
 test('a lock of npm 6 installs what it names', async () => {
   const integrity = (text: string): { integrity: string } => ({ integrity: text });
   const { out } = await build({

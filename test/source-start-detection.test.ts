@@ -8,6 +8,8 @@ import { fixedPort } from '../src/source/templates/fixed-port.ts';
 import { readGoModule, vendorFits } from '../src/source/templates/go-module.ts';
 import { nodeStart, type NodeStart } from '../src/source/templates/node-start.ts';
 import { readPackageJson } from '../src/source/templates/package-json.ts';
+import { readPyproject } from '../src/source/templates/pyproject.ts';
+import { pythonStart } from '../src/source/templates/python-start.ts';
 import { scriptCommands } from '../src/source/templates/script-programs.ts';
 import { enterLines } from '../src/source/templates/start-script.ts';
 import { treeReader, type TreeReader } from '../src/source/tree/tree-reader.ts';
@@ -126,6 +128,47 @@ test('a port that stands in the program is found, one from a variable is not', a
   assert.equal(await port('const port = 5005;\nserver.listen(port)'), 5005);
   assert.equal(await port('app.listen({ port: 4000 })'), 4000);
   assert.equal(await port('const port = process.env.PORT || 4000;\napp.listen(port)'), undefined);
+});
+
+const PYTHON: readonly (readonly [string, Files, readonly string[], string])[] = [
+  [
+    'a function that makes a Flask application',
+    { 'shop/__init__.py': 'from flask import Flask\n\ndef create_app(config=None):\n    ...\n' },
+    ['flask'],
+    'flask --app shop run --host 0.0.0.0 --port $PORT',
+  ],
+  [
+    'the same with gunicorn',
+    { 'src/shop/__init__.py': 'def create_app():\n    ...\n' },
+    ['flask', 'gunicorn'],
+    "gunicorn --bind 0.0.0.0:$PORT 'shop:create_app()'",
+  ],
+];
+for (const [title, files, packages, command] of PYTHON) {
+  test(`a Python application is started by ${title}`, async () => {
+    const start = await withTree(files, (tree, folder) =>
+      pythonStart(
+        {
+          tree,
+          settings: {},
+          hints: {},
+          environmentVars: {},
+          fallbackName: 'app',
+          context: sourceContext(folder),
+        },
+        { packages: new Set(packages), scripts: [] },
+      ),
+    );
+    assert.equal(start.command, command);
+  });
+}
+
+test('an application that Poetry describes as a package without files of that name is none', async () => {
+  const text = '[tool.poetry]\nname = "web-shop"\n[build-system]\nrequires = ["poetry-core"]\n';
+  const read = (files: Files): ReturnType<typeof readPyproject> =>
+    withTree({ 'pyproject.toml': text, ...files }, (tree) => readPyproject(tree));
+  assert.equal((await read({ 'app/main.py': '' }))?.buildRequirements, undefined);
+  assert.deepEqual((await read({ 'web_shop/__init__.py': '' }))?.buildRequirements, ['poetry-core']);
 });
 
 test('a Go program that waits for no connection is no server', async () => {

@@ -27,9 +27,24 @@ function lock(dependencies) {
       locked.integrity = entry.integrity;
     }
   }
+  dropAbsent(content.packages);
   delete content.dependencies;
   fs.chmodSync(name, 0o644);
   fs.writeFileSync(name, JSON.stringify(content));
+}
+
+// npm leaves packages for other systems out of some locks, and then wants to ask the registry about them.
+function dropAbsent(packages) {
+  for (const [location, entry] of Object.entries(packages)) {
+    if (location === '' || entry.optionalDependencies === undefined) continue;
+    for (const name of Object.keys(entry.optionalDependencies)) {
+      const parts = location.split('/node_modules/');
+      const places = parts.map((_, at) => `${parts.slice(0, at + 1).join('/node_modules/')}/node_modules/${name}`);
+      if (![...places, `node_modules/${name}`].some((place) => packages[place] !== undefined)) {
+        delete entry.optionalDependencies[name];
+      }
+    }
+  }
 }
 
 // A lock of npm 6 has the places and versions; what packages need and bring along stands in the packages themselves.

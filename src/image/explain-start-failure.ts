@@ -119,6 +119,17 @@ const ROWS: readonly Row[] = [
     }),
   },
   {
+    pattern:
+      /(?:missing|required|must be set|is not set|not defined|undefined|provide)[^\n]*?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b|\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b[^\n]*?(?:missing|required|must be set|is not set|not defined|undefined)|KeyError: '([A-Z][A-Z0-9_]+)'/,
+    explain: (match) => {
+      const name = match[1] ?? match[2] ?? match[3];
+      return {
+        reason: `the program wants the variable ${name}`,
+        hint: `Give it with -e ${name}=VALUE, or as env = { ${name} = "…" } below [image] in kiln.toml.`,
+      };
+    },
+  },
+  {
     pattern: /certificate|x509|SSL routines/i,
     explain: () => ({
       reason: 'TLS failed while starting: no CA certificates, or no way to the network',
@@ -163,6 +174,7 @@ function explainExit(failure: StartFailure): Explanation {
     case 126:
       return { reason: `${program} is not executable`, hint: 'Set its executable bit in the installPhase.' };
     case 127:
+      if (failure.tail.length > 0 && !/not found|no such file/i.test(failure.tail.join('\n'))) break;
       return {
         reason: `${program}, or a command it calls, was not found`,
         hint: 'Add the package to the closure.',
@@ -186,9 +198,9 @@ function explainExit(failure: StartFailure): Explanation {
         hint: 'Start it in the foreground, or set [health] exit = true when it is meant to end.',
       };
     default:
-      return {
-        reason: `${program} ended with exit code ${failure.exitCode}`,
-        hint: 'Its last words stand above.',
-      };
   }
+  return {
+    reason: `${program} ended with exit code ${failure.exitCode}`,
+    hint: 'Its last words stand above.',
+  };
 }

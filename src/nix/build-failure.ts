@@ -20,6 +20,9 @@ interface Fault {
 /** A dependency's failure is reported for everything above it, too; those messages are not the cause. */
 const FOLLOWS_ANOTHER = /\d+ dependenc(?:y|ies)[^\n]*(?:failed)|Reason: \S*\d+ dependenc/;
 
+const WANTS_NETWORK =
+  /EAI_AGAIN|ENOTFOUND|getaddrinfo|ENETUNREACH|Could(?: not|n't) resolve host|name resolution|network is unreachable|fonts?[./]google/i;
+
 /** @param wanted the derivation that was asked for; the one at fault may be below it */
 export function describeBuildFailure(wanted: StorePath, result: FailedBuild, tails: LogTails): KilnError {
   const causes = result.errors.filter((text) => !FOLLOWS_ANOTHER.test(text));
@@ -73,6 +76,7 @@ function builderFailed(
       output,
       killed: signal?.[1] === '9' || code === '137',
       silent: lines.length === 0,
+      wantsNetwork: WANTS_NETWORK.test(lines.join('\n')),
     }),
     fields: {
       drvPath,
@@ -91,9 +95,12 @@ function builderHint(
     readonly output: string | undefined;
     readonly killed: boolean;
     readonly silent: boolean;
+    readonly wantsNetwork: boolean;
   },
 ): string {
   if (about.output !== undefined) return `The builder must create \`$${about.output}\`, a file or a folder.`;
+  if (about.wantsNetwork)
+    return 'A build has no network. What it downloads while it runs (fonts, ready-made programs, data) has to be in the repository or among its dependencies.';
   if (about.killed)
     return 'The machine may have run out of memory; see `dmesg`, or build fewer things at once.';
   if (about.silent)

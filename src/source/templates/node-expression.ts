@@ -93,6 +93,11 @@ function installLines(options: NodeExpressionOptions): string {
             `if [ ! -e "$site/index.html" ]; then site=$(node $prepare site "$site" ${others.join(' ')}); fi`,
           ]),
       `if [ ! -d "$site" ]; then echo "The build left no folder $site. Name the right one: output = \\"…\\" below [build] in kiln.toml." >&2; exit 1; fi`,
+      ...(others.length === 0
+        ? []
+        : [
+            `if [ ! -e "$site/index.html" ]; then echo "The build left no index.html in $site: a library has nothing to serve. Name the folder of a site, output = \\"…\\", or a program, start = \\"…\\", below [build] in kiln.toml." >&2; exit 1; fi`,
+          ]),
     ];
     return [
       'runHook preInstall',

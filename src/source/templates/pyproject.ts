@@ -30,6 +30,7 @@ const pyprojectSchema = z.looseObject({
           dependencies: z.record(z.string(), poetryDependency.catch('*')).optional().catch(undefined),
           scripts,
           'package-mode': z.boolean().optional(),
+          packages: z.unknown().optional(),
         })
         .optional()
         .catch(undefined),
@@ -55,17 +56,25 @@ export async function readPyproject(tree: TreeReader): Promise<Pyproject | undef
   if (text === undefined) return undefined;
   const { project, tool, 'build-system': buildSystem } = pyprojectSchema.parse(readToml(text));
   const poetry = tool?.poetry;
-  const isPackage =
+  const declared =
     buildSystem !== undefined && tool?.uv?.package !== false && poetry?.['package-mode'] !== false;
   const named = project?.name ?? poetry?.name;
+  const isPackage =
+    declared && !(poetry !== undefined && poetry.packages === undefined && !hasModule(tree, named));
   return {
     name: named,
     version: project?.version ?? poetry?.version,
     dependencies: project?.dependencies ?? poetryRequirements(poetry?.dependencies ?? {}),
     scripts: Object.keys(project?.scripts ?? poetry?.scripts ?? {}),
     buildRequirements:
-      isPackage && named !== undefined ? (buildSystem.requires ?? ['setuptools']) : undefined,
+      isPackage && named !== undefined ? (buildSystem?.requires ?? ['setuptools']) : undefined,
   };
+}
+
+/** Poetry describes many applications as packages that are none: nothing has their name. It only warns, and goes on. */
+function hasModule(tree: TreeReader, name = ''): boolean {
+  const module = name.replace(/[-.]/g, '_');
+  return ['', 'src/'].some((base) => tree.hasFolder(`${base}${module}`) || tree.has(`${base}${module}.py`));
 }
 
 /** `^1.2` is "compatible up to the next number that counts", `~1.2` up to the next minor. */

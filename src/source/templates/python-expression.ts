@@ -80,7 +80,10 @@ function installLines(options: PythonExpressionOptions): string {
 /** What a manager of environments would run: the environment is there already. `fastapi dev` watches files. */
 function withoutRunner(start: string): string {
   return start
-    .replace(/^(exec +)?(uv|poetry|pdm|pipenv|rye|hatch) run +(--?[a-z][\w-]*(=\S+)? +)*/, '$1')
+    .replace(
+      /(^|[;&|]\s*)(exec +)?(?:uv|poetry|pdm|pipenv|rye|hatch) run +(?:--?[a-z][\w-]*(?:=\S+)? +)*/g,
+      '$1$2',
+    )
     .replace(/^((?:exec +)?fastapi) dev\b/, '$1 run');
 }
 

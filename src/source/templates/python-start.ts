@@ -143,6 +143,16 @@ async function frameworkStart(
         isServer: true,
       };
   }
+  const factory = packages.has('flask') ? await flaskFactory(tree) : undefined;
+  if (factory !== undefined) {
+    return {
+      command: packages.has('gunicorn')
+        ? `gunicorn --bind 0.0.0.0:$PORT '${factory}:create_app()'`
+        : `flask --app ${factory} run --host 0.0.0.0 --port $PORT`,
+      why: `create_app in ${factory}${packages.has('gunicorn') ? ' with gunicorn' : ', without a server for production'}`,
+      isServer: true,
+    };
+  }
   const script = MODULE_FILES.find((name) => tree.has(name));
   if (packages.has('streamlit') && script !== undefined) {
     return {
@@ -150,6 +160,15 @@ async function frameworkStart(
       why: `Streamlit in ${script}`,
       isServer: true,
     };
+  }
+  return undefined;
+}
+
+/** The package whose `create_app` makes the application. */
+async function flaskFactory(tree: TemplateRequest['tree']): Promise<string | undefined> {
+  for (const name of tree.paths) {
+    const module = /^(?:src\/)?([A-Za-z_]\w*)(?:\/__init__)?\.py$/.exec(name)?.[1];
+    if (module !== undefined && /^def create_app\(/m.test((await tree.read(name)) ?? '')) return module;
   }
   return undefined;
 }
