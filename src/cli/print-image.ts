@@ -190,16 +190,12 @@ function checkLines(check: StartCheckResult, style: StyleText): string[] {
   ];
 }
 
-function stopLines({ stop }: StartCheckResult, style: StyleText): string[] {
-  if (stop === undefined) return [];
-  if (stop.onSigterm) {
-    return [
-      `${style('green', '✓')} ends on SIGTERM after ${stop.durationMs} ms with exit code ${stop.exitCode}`,
-    ];
-  }
+function stopLines({ stopsOnSigterm }: StartCheckResult, style: StyleText): string[] {
+  if (stopsOnSigterm === undefined) return [];
+  if (stopsOnSigterm) return [`${style('green', '✓')} handles SIGTERM`];
   const hint =
     'Every stop takes the whole grace period, 10 s under Docker, 30 s under Kubernetes. Handle the signal, or run it under an init.';
-  return [`${style('yellow', '!')} does not end on SIGTERM`, `  ${style('dim', hint)}`];
+  return [`${style('yellow', '!')} does not handle SIGTERM`, `  ${style('dim', hint)}`];
 }
 
 function heading(cells: readonly string[], style: StyleText): string[] {

@@ -7,6 +7,7 @@ import { KilnError } from '../base/error.ts';
 import { createBundle } from '../runtime/container-bundle.ts';
 import { openGateway, type Gateway } from '../runtime/gateway.ts';
 import { runContainer, type Container, type OciRuntime } from '../runtime/oci-runtime.ts';
+import { handlesSignal } from '../runtime/handles-signal.ts';
 import { listeningPorts } from '../runtime/listening-ports.ts';
 import { probeHttp, type ProbeAnswer } from '../runtime/probe.ts';
 import type { BundleContent } from '../runtime/container-bundle.ts';
@@ -48,28 +49,17 @@ export interface StartCheckResult {
   readonly exitCode?: number;
   /** Last lines the program printed. */
   readonly tail: readonly string[];
-  /** How a program that kept running took SIGTERM; asked in the default profile. */
-  readonly stop?: StopResult;
+  /** Of a program that keeps running: it handles SIGTERM. Otherwise every runtime must kill it after its grace period. */
+  readonly stopsOnSigterm?: boolean;
   /** Why it did not start and what to do, when it did not. */
   readonly reason?: string;
   readonly hint?: string;
-}
-
-export interface StopResult {
-  /** It ended by itself; otherwise it had to be killed, and so will every runtime do after its grace period. */
-  readonly onSigterm: boolean;
-  readonly exitCode: number;
-  readonly durationMs: number;
 }
 
 /** An arbitrary user as hardened clusters assign it (field notes, images §6). */
 const STRICT_USER = { uid: 1_000_730_000, gid: 0 };
 const ALIVE_MS = 1500;
 const POLL_MS = 10;
-/** A program that has not ended by then takes no notice of SIGTERM. */
-const STOP_MS = 2000;
-/** Exit code of a process that was killed: 128 and the number of SIGKILL. */
-const KILLED = 137;
 
 /** @throws KilnError cancelled, store-path-missing, image-failed (the runtime itself did not work) */
 export async function checkStart(input: StartCheckInput): Promise<StartCheckResult> {
@@ -89,16 +79,15 @@ export async function checkStart(input: StartCheckInput): Promise<StartCheckResu
     });
     const verdict = await judge(container, input, directory);
     const runs = verdict.passed && verdict.exitCode === undefined;
-    const stopping = performance.now();
-    const exit = await container.stop(runs && input.profile === 'default' ? STOP_MS : 0);
-    const stopMs = Math.round(performance.now() - stopping);
+    const pid = runs ? await container.pid : undefined;
+    const stopsOnSigterm = pid === undefined ? undefined : await handlesSignal(pid, 'SIGTERM');
+    const exit = await container.stop(0);
     input.signal?.throwIfAborted();
     const durationMs = Math.round(performance.now() - started);
     const base = { profile: input.profile, expectation: input.expectation, durationMs, tail: exit.tail };
     if (verdict.passed) {
-      const stop = { onSigterm: exit.exitCode !== KILLED, exitCode: exit.exitCode, durationMs: stopMs };
-      const asked = runs && input.profile === 'default';
-      return { ...base, passed: true, detail: verdict.detail, ...(asked ? { stop } : {}) };
+      const stop = stopsOnSigterm === undefined ? {} : { stopsOnSigterm };
+      return { ...base, passed: true, detail: verdict.detail, ...stop };
     }
     return {
       ...base,

@@ -172,9 +172,8 @@ async function runChecks(
     checkStart({ ...common, profile: 'default', onLine: (line) => input.onLog(`started program: ${line}`) }),
     checkStart({ ...common, profile: 'strict' }),
   ]);
-  const [{ stop }] = checks;
-  if (stop?.onSigterm === false)
-    input.onLog('warning: the program does not end on SIGTERM: every stop waits until it is killed');
+  if (checks[0].stopsOnSigterm === false)
+    input.onLog('warning: the program does not handle SIGTERM: every stop waits until it is killed');
   return checks;
 }
 
