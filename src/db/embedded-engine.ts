@@ -1,5 +1,4 @@
 /** Starts PGlite with settings for a small database that must open fast. */
-import { setFlagsFromString } from 'node:v8';
 import type { PGlite, PGliteOptions } from '@electric-sql/pglite';
 
 /**
@@ -7,8 +6,6 @@ import type { PGlite, PGliteOptions } from '@electric-sql/pglite';
  * so what was acknowledged is with the operating system and outlives SIGKILL. The import is dynamic, for those on PostgreSQL.
  */
 export async function startEmbedded(options: PGliteOptions): Promise<PGlite> {
-  // Optimising the engine's code costs a start half its processor time, and a server 200 MiB and more that it never gives back.
-  setFlagsFromString('--liftoff-only');
   const { PGlite: Engine } = await import('@electric-sql/pglite');
   const settings = [
     'shared_buffers=8MB',
