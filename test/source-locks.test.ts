@@ -179,6 +179,33 @@ version = "4.0"
   assert.equal(found.find((entry) => entry.name === 'win')?.marker, "((sys_platform == 'win32'))");
 });
 
+test('a lock of an old Poetry keeps the files of its packages apart', () => {
+  const lock = `[[package]]
+name = "alembic"
+version = "1.8.1"
+category = "main"
+optional = false
+
+[[package]]
+name = "black"
+version = "22.6.0"
+category = "dev"
+optional = false
+
+[metadata]
+lock-version = "1.1"
+
+[metadata.files]
+alembic = [
+    {file = "alembic-1.8.1-py3-none-any.whl", hash = "sha256:00"},
+]
+black = []
+`;
+  assert.deepEqual(parsePythonLock('poetry.lock', lock), [
+    { name: 'alembic', version: '1.8.1', hashes: ['sha256:00'] },
+  ]);
+});
+
 test('environment markers are evaluated for the packaged Python', () => {
   const environment = { python: '3.13', machine: 'x86_64' };
   const table: readonly (readonly [string, boolean | undefined])[] = [

@@ -173,6 +173,21 @@ packages:
   assert.equal(run(join(out, 'bin', 'oldpnpm')), 'true 3.0.1');
 });
 
+test('an add-on finds the parts of the C library that Node.js has not loaded', async (t) => {
+  if (process.arch !== 'x64') return t.skip('the add-on is for x64');
+  const { out } = await build({
+    'package.json': JSON.stringify({
+      name: 'addon',
+      scripts: { start: 'node main.js' },
+      dependencies: { 'lightningcss-linux-x64-gnu': '1.30.1' },
+    }),
+    'main.js':
+      'const { transform } = require("lightningcss-linux-x64-gnu");\n' +
+      'console.log(String(transform({ filename: "a.css", code: Buffer.from("a { color: #ff0000 }"), minify: true }).code));',
+  });
+  assert.equal(run(join(out, 'bin', 'addon')), 'a{color:red}');
+});
+
 test('a program that pnpm installed starts with nothing but Node.js', async () => {
   const { out } = await build({
     'package.json': JSON.stringify({

@@ -199,6 +199,7 @@ test('a vendor folder that go.mod has left behind is not used', async () => {
 test('a program that asks for arguments is told from one that fails', () => {
   assert.equal(saysItsUsage(2, ['Usage of probe:', '  -n int']), true);
   assert.equal(saysItsUsage(1, ['error: missing required argument FILE']), true);
+  assert.equal(saysItsUsage(1, ['aborted: no format. use --help for more']), true);
   assert.equal(saysItsUsage(1, ["Error: Cannot find module 'express'"]), false);
   assert.equal(saysItsUsage(139, ['Usage: x']), false);
 });

@@ -126,9 +126,8 @@ function programs(node) {
   const loader = execFileSync('patchelf', ['--print-interpreter', fs.realpathSync(node)], {
     encoding: 'utf8',
   }).trim();
-  const libraries = execFileSync('patchelf', ['--print-rpath', fs.realpathSync(node)], {
-    encoding: 'utf8',
-  }).trim();
+  const own = execFileSync('patchelf', ['--print-rpath', fs.realpathSync(node)], { encoding: 'utf8' }).trim();
+  const libraries = [...new Set([path.dirname(loader), ...own.split(':')])].filter((folder) => folder !== '').join(':');
   const head = Buffer.alloc(128);
   for (const folder of nodeModules('.')) {
     for (const file of filesBelow(folder)) {
@@ -139,7 +138,7 @@ function programs(node) {
       fs.closeSync(handle);
       const start = head.toString('latin1', 0, length);
       if (start.startsWith('#!')) shebang(file, stat, start, bin);
-      else if (start.startsWith('\x7fELF') && (stat.mode & 0o111) !== 0)
+      else if (start.startsWith('\x7fELF'))
         relocate(file, stat, loader, libraries);
     }
   }
@@ -160,21 +159,42 @@ function shebang(file, stat, start, bin) {
   );
 }
 
-// Only programs name a loader; libraries and add-ons find theirs in the process that loads them.
-function relocate(file, stat, loader, libraries) {
-  let own;
+const ask = (option, file) => {
   try {
-    own = execFileSync('patchelf', ['--print-interpreter', file], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    return execFileSync('patchelf', [option, file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   } catch {
+    return '';
+  }
+};
+
+// patchelf 0.18 sorts headers in a way that some libraries do not survive; older ones do not know the option.
+let unsorted;
+function change(file, ...words) {
+  unsorted ??= execFileSync('patchelf', ['--help'], { encoding: 'utf8', stdio: 'pipe' }).includes('--no-sort') ? ['--no-sort'] : [];
+  execFileSync('patchelf', [...unsorted, ...words, file]);
+}
+
+// Parts of the C library that Node.js itself has not loaded, so that add-ons find them nowhere. Changing the add-ons instead
+// breaks some (libvips). The folder is for LD_LIBRARY_PATH.
+const SYSTEM_LIBRARY = /^lib(?:rt|util|resolv|nsl|anl)\.so\.\d+$/gm;
+const SYSTEM_LIBRARIES = '.system-libraries';
+
+// Programs name a loader; add-ons and libraries are loaded by a program that has one.
+function relocate(file, stat, loader, libraries) {
+  if (!ask('--print-interpreter', file).startsWith('/lib')) {
+    for (const [library] of ask('--print-needed', file).matchAll(SYSTEM_LIBRARY)) link(library, path.dirname(loader));
     return;
   }
-  if (!own.startsWith('/lib')) return;
   fs.chmodSync(file, stat.mode | 0o200);
-  execFileSync('patchelf', ['--set-interpreter', loader, file]);
-  if (libraries !== '') execFileSync('patchelf', ['--add-rpath', libraries, file]);
+  change(file, '--set-interpreter', loader);
+  change(file, '--add-rpath', libraries);
+}
+
+function link(library, folder) {
+  const place = path.join(SYSTEM_LIBRARIES, library);
+  if (fs.existsSync(place) || !fs.existsSync(path.join(folder, library))) return;
+  fs.mkdirSync(SYSTEM_LIBRARIES, { recursive: true });
+  fs.symlinkSync(path.join(folder, library), place);
 }
 
 // `/<name>/-/<file>-<version>.tgz` is where every registry has its tarballs.

@@ -32,7 +32,14 @@ const packageSchema = z.looseObject({
   wheels: z.array(file).optional(),
   files: z.array(file).optional(),
 });
-const lockSchema = z.looseObject({ package: z.array(packageSchema).optional() });
+const lockSchema = z.looseObject({
+  package: z.array(packageSchema).optional(),
+  /** Until Poetry 1.4 the files of all packages stood here. */
+  metadata: z
+    .looseObject({ files: z.record(z.string(), z.array(file)).optional().catch(undefined) })
+    .optional()
+    .catch(undefined),
+});
 const pipfileSchema = z.looseObject({
   default: z.record(
     z.string(),
@@ -49,7 +56,13 @@ const uvExtras = z.record(z.string(), z.array(edge)).optional().catch(undefined)
 /** @throws KilnError invalid-input */
 export function parsePythonLock(name: string, text: string): readonly PinnedPackage[] {
   if (name === 'Pipfile.lock') return pipfilePackages(text, name);
-  const packages = (lockSchema.safeParse(readToml(text, name)).data ?? malformed(name)).package ?? [];
+  const lock = lockSchema.safeParse(readToml(text, name)).data ?? malformed(name);
+  const files = lock.metadata?.files ?? {};
+  const packages = (lock.package ?? []).map((entry) =>
+    entry.files === undefined && files[entry.name] !== undefined
+      ? { ...entry, files: files[entry.name] }
+      : entry,
+  );
   return name === 'uv.lock' ? uvPackages(packages) : groupedPackages(packages);
 }
 

@@ -135,6 +135,8 @@ function starter(options: NodeExpressionOptions): readonly string[] {
     ...(start.program === undefined ? enterLines(folder, options.writable) : []),
     `export PATH=@nodejs@/bin:${folder}/node_modules/.bin\${PATH:+:$PATH}`,
     'export NODE_ENV="${NODE_ENV:-production}"',
+    // Put there by prepare-node.mjs where an add-on needs them.
+    `if [ -d ${folder}/.system-libraries ]; then export LD_LIBRARY_PATH=${folder}/.system-libraries\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi`,
     last,
     'START',
     `sed -i -e "s|@out@|$out|g" -e "s|@nodejs@|$nodejs|" -e "s|@bash@|$bash|" -e "s|@coreutils@|$coreutils|g" $out/bin/${program}`,

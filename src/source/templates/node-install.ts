@@ -18,7 +18,10 @@ export function managerTools({ manager, program }: NodeDependencies): readonly s
 
 /** Installs everything, then runs the packages' own scripts. */
 export function installDependencies({ manager, program }: NodeDependencies): readonly string[] {
-  const relocate = ['node $prepare programs $nodejs/bin/node'];
+  const relocate = [
+    'node $prepare programs $nodejs/bin/node',
+    'if [ -d .system-libraries ]; then export LD_LIBRARY_PATH=$PWD/.system-libraries; fi',
+  ];
   switch (manager) {
     case 'none':
       return [];

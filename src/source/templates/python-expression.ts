@@ -123,14 +123,16 @@ function installWheels(options: PythonExpressionOptions): readonly string[] {
       : []),
     'find $environment -name direct_url.json -delete',
     'loader=$(patchelf --print-interpreter $(readlink -f $python/bin/python3))',
+    '# patchelf 0.18 sorts headers in a way that some libraries do not survive; older ones do not know the option.',
+    'unsorted=; if patchelf --help 2>&1 | grep -q -e --no-sort; then unsorted=--no-sort; fi',
     '# Wheels carry libraries for any Linux; those of the compilers and zlib they expect from the system.',
     'search=$(dirname "$loader")',
     'for library in $libraries; do search=$search:$library/lib; done',
     `find $environment -type f -name '*.so*' | while read -r file; do`,
-    '  if patchelf --print-needed "$file" 2> /dev/null | grep -q -E "^(libstdc[+][+]|libgcc_s|libz)[.]so"; then patchelf --add-rpath "$search" "$file"; fi',
+    '  if patchelf --print-needed "$file" 2> /dev/null | grep -q -E "^(libstdc[+][+]|libgcc_s|libz|lib(rt|dl|pthread|util|resolv))[.]so"; then patchelf $unsorted --add-rpath "$search" "$file"; fi',
     'done',
     `find $environment/bin -type f | while read -r file; do`,
-    '  case "$(patchelf --print-interpreter "$file" 2> /dev/null)" in /lib*) patchelf --set-interpreter "$loader" "$file" ;; esac',
+    '  case "$(patchelf --print-interpreter "$file" 2> /dev/null)" in /lib*) patchelf $unsorted --set-interpreter "$loader" "$file" ;; esac',
     'done',
   ];
 }
