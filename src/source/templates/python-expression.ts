@@ -52,7 +52,7 @@ function installLines(options: PythonExpressionOptions): string {
   const { name, start } = options;
   return [
     'runHook preInstall',
-    'export HOME=$TMPDIR PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 NO_COLOR=1 PYTHONDONTWRITEBYTECODE=1',
+    'export HOME=$TMPDIR PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COLOR=1 NO_COLOR=1 PYTHONDONTWRITEBYTECODE=1',
     `app=$out/lib/${name}`,
     'mkdir -p $out/bin $app',
     ...(options.set === undefined ? ['environment=$python'] : installWheels(options)),
