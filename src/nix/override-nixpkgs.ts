@@ -22,7 +22,9 @@ export async function overrideNixpkgs(
 async function nixpkgsInputs(directory: string): Promise<readonly string[]> {
   if (!existsSync(join(directory, 'flake.nix'))) return [];
   const text = await readFile(join(directory, 'flake.nix'), 'utf8');
-  const stated = [...text.matchAll(/\b([\w-]+)(?:\.url\s*=|\s*=\s*\{[^{}]*?\burl\s*=)\s*"([^"]+)"/g)];
+  const stated = [
+    ...text.matchAll(/\b(?!inputs\b)([\w-]+)(?:\.url\s*=|\s*=\s*\{[^{}]*?\burl\s*=)\s*"([^"]+)"/g),
+  ];
   const locked = await lockedInputs(join(directory, 'flake.lock'));
   return [
     ...stated.flatMap(([, name = '', url = '']) =>
