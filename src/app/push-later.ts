@@ -17,6 +17,7 @@ import type { RetryPolicy } from '../registry/client-retry.ts';
 import type { Kiln } from './open-kiln.ts';
 import { pinPush, unpinPush } from './pin-push.ts';
 import { pushFromCatalog } from './push-from-catalog.ts';
+import { runInBackground } from './run-in-background.ts';
 
 /** Without a push that waits; new ones may come from other processes. */
 const IDLE_MS = 60_000;
@@ -31,15 +32,7 @@ export async function pushLater(kiln: Kiln, push: LaterPush, failure: Failure): 
 
 /** Works until it is disposed of; begins with everything that waits, however long its pause was to be. */
 export function startPendingPushes(kiln: Kiln): AsyncDisposable {
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, kiln.signal]);
-  const done = run(kiln, signal);
-  return {
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await done;
-    },
-  };
+  return runInBackground(kiln, (signal) => run(kiln, signal));
 }
 
 /** One after the other; returns how many were tried. */

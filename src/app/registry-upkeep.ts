@@ -3,21 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeFailure } from '../base/error.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Kiln } from './open-kiln.ts';
+import { runInBackground } from './run-in-background.ts';
 
 /** A server that was just started has better things to do. */
 const FIRST_MS = 60_000;
 
 /** Works until it is disposed of. */
 export function startRegistryUpkeep(kiln: Kiln): AsyncDisposable {
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stop.signal, kiln.signal]);
-  const done = run(kiln, signal);
-  return {
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await done;
-    },
-  };
+  return runInBackground(kiln, (signal) => run(kiln, signal));
 }
 
 async function run(kiln: Kiln, signal: AbortSignal): Promise<void> {
